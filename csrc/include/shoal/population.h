@@ -1,0 +1,94 @@
+// A population: members resident on one device, each with its own network, hyperparameters and random streams.
+//
+// Determinism: a member's weights depend on (seed, id, its networks, hyperparameters, data and steps) alone, bit for bit on
+// one instruction set: not on threads, other members, row, or where a training run was cut into quanta.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "shoal/dataset.h"
+#include "shoal/network.h"
+#include "shoal/optimizer.h"
+
+namespace shoal {
+
+// own: every member shuffles by its own id. shared: all members see the same order (common random numbers).
+enum class DataOrder { own, shared };
+
+struct Options {
+  std::uint32_t seed = 0;
+  int threads = 0;  // 0: all cores this process may use
+  DataOrder data_order = DataOrder::own;
+};
+
+// One parameter array inside a member's block. Rows are padded, so the strides matter.
+struct Parameter {
+  std::string name;     // "dense1.weight" (outputs, inputs), "dense1.bias" (outputs,)
+  float* data;
+  Shape shape;
+  Shape strides;        // in floats
+};
+
+struct Counters {
+  std::int64_t step = 0;    // optimiser steps taken
+  std::int64_t epoch = 0;   // full passes over the data
+  std::int64_t offset = 0;  // samples of the current pass already seen
+  bool diverged = false;    // the loss became NaN or infinite; the member no longer trains
+};
+
+class Population {
+ public:
+  Population(Shape input, Optimizer optimizer, Loss loss, Options options = {});
+  ~Population();
+  Population(Population&&) noexcept;
+  Population& operator=(Population&&) noexcept;
+
+  // Adds a freshly initialised member; returns its row. Throws InvalidArgument and changes nothing where it does not fit.
+  std::int64_t add(const Network& network, const Hyperparameters& hyperparameters, std::uint32_t id);
+  // Puts a fresh member into an existing row.
+  void reset(std::int64_t row, const Network& network, const Hyperparameters& hyperparameters, std::uint32_t id);
+
+  std::int64_t size() const;  // P
+  std::int64_t outputs(std::int64_t row) const;
+  const Network& network(std::int64_t row) const;
+
+  const Hyperparameters& hyperparameters(std::int64_t row) const;
+  void set(std::int64_t row, const Hyperparameters& hyperparameters);
+
+  // Weights, optimiser state and counters of source[i] replace those of target[i]; hyperparameters, id and so the
+  // data order stay. The networks must be of the same structure. All sources are read before any target is written.
+  void copy(const std::vector<std::int64_t>& source, const std::vector<std::int64_t>& target);
+
+  // Trains row p for steps[p] steps (0: leave it alone). losses is (P, T), T = ceil(max(steps) / record): the mean training
+  // loss of each `record` steps; NaN where a member made no step. A member whose loss is not finite is marked
+  // diverged before that step is applied and skipped from then on (its losses are NaN).
+  void fit(const Dataset& data, const std::vector<std::int64_t>& steps, std::int64_t record, float* losses);
+
+  // Steps from where row p stands to the start of epoch `epoch` (0 if already there), at its batch size.
+  std::int64_t steps_to_epoch(std::int64_t row, std::int64_t samples, std::int64_t epoch) const;
+
+  // Mean loss and (cross_entropy) accuracy over the data for each listed row, dropout off. accuracy may be null.
+  void evaluate(const Dataset& data, const std::vector<std::int64_t>& rows, float* loss, float* accuracy);
+
+  // The network's outputs, (samples, outputs): probabilities for cross_entropy, values for mse.
+  void predict(const Dataset& data, std::int64_t row, float* out);
+
+  Counters counters(std::int64_t row) const;
+  std::vector<Parameter> parameters(std::int64_t row);  // valid while owner(row) lives
+
+  // The whole member as bytes: counters, weights, optimiser state. Restoring them (memcpy into a member of the same structure)
+  // restores its training exactly.
+  std::byte* state(std::int64_t row);
+  std::int64_t state_bytes(std::int64_t row) const;
+  std::shared_ptr<void> owner(std::int64_t row);  // keeps the row's block alive for views of it
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace shoal

@@ -1,0 +1,126 @@
+"""What a strategy and a manager say to each other: reports in, orders out, plain values only.
+
+A strategy is a state machine. ``bind`` gives it its space and seed; then the manager calls ``ask`` when rows are free and
+``tell`` with every report, and carries out the orders that either returns. Nothing here knows weights, files, clocks or MPI.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+Config: TypeAlias = dict[str, Any]
+Unit: TypeAlias = Literal["epochs", "steps"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Start a new trial with fresh weights and train it to ``until``."""
+
+    trial: int
+    config: Config
+    until: int
+    why: str = "new"
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Train a waiting or paused trial on to ``until``."""
+
+    trial: int
+    until: int
+    why: str = "continue"
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Park a trial: its row is freed, its state kept."""
+
+    trial: int
+    why: str = "pause"
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End a trial and free its row. ``why`` is "completed", "diverged" or the strategy's reason."""
+
+    trial: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Inherit:
+    """Replace the trial's state by the donor's, give it ``config``, train it to ``until``."""
+
+    trial: int
+    donor: int
+    config: Config
+    until: int
+    why: str = "exploit"
+
+
+@dataclass(frozen=True)
+class Set:
+    """Change a trial's hot hyperparameters in place and train it to ``until``."""
+
+    trial: int
+    config: Config
+    until: int
+    why: str = "explore"
+
+
+Order: TypeAlias = Start | Resume | Pause | Stop | Inherit | Set
+
+
+@dataclass(frozen=True)
+class Report:
+    """A trial has reached its ``until``. ``score``: lower is better; not finite means diverged."""
+
+    trial: int
+    progress: int
+    score: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a strategy will do at most, known before it starts."""
+
+    trials: int
+    budget: int  # summed over trials, in ``unit``
+    unit: Unit
+    lines: tuple[str, ...] = ()  # for people: rungs, rounds, grid sizes
+
+
+class Strategy(Protocol):
+    """A strategy that is bound to a space and a seed."""
+
+    @property
+    def unit(self) -> Unit:
+        """What ``progress`` and ``until`` count."""
+
+    @property
+    def finished(self) -> bool:
+        """Nothing is running and nothing will be started."""
+
+    @property
+    def best(self) -> int | None:
+        """Trial with the best report so far; None before the first finite one."""
+
+    def ask(self, free_rows: int) -> list[Order]:
+        """Return up to ``free_rows`` orders that each take a row; fewer means: wait for reports."""
+
+    def tell(self, report: Report) -> list[Order]:
+        """Take a report; return what follows from it, possibly nothing."""
+
+    def plan(self) -> Plan:
+        """Return the plan; the same before, during and after the run."""
+
+
+def rank_key(report: Report) -> tuple[bool, float, float, int]:
+    """Sort key, best first: finite before not finite, then score, then loss, then the lower id."""
+    loss = report.metrics.get("loss", math.inf)
+    finite = math.isfinite(report.score)
+    return (not finite, report.score if finite else 0.0, loss if math.isfinite(loss) else math.inf, report.trial)
