@@ -1,0 +1,34 @@
+# The core library. Everything in csrc but the bindings; no Python, no third-party code.
+find_package(Threads REQUIRED)
+
+file(GLOB core_sources CONFIGURE_DEPENDS
+  csrc/core/*.cpp csrc/kernels/*.cpp csrc/engine/*.cpp csrc/evolve/*.cpp)
+file(GLOB kernel_sources CONFIGURE_DEPENDS csrc/kernels/*.cpp)
+
+# One translation unit per instruction set, chosen at run time; elsewhere than on x86-64 there is only the portable one.
+set(avx512_sources ${kernel_sources})
+list(FILTER avx512_sources INCLUDE REGEX "_avx512\\.cpp$")
+set(avx2_sources ${kernel_sources})
+list(FILTER avx2_sources INCLUDE REGEX "_avx2\\.cpp$")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64)$")
+  set_property(SOURCE ${avx512_sources} APPEND PROPERTY COMPILE_OPTIONS
+    -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512)
+  set_property(SOURCE ${avx2_sources} APPEND PROPERTY COMPILE_OPTIONS -mavx2 -mfma)
+else()
+  list(REMOVE_ITEM core_sources ${avx512_sources} ${avx2_sources})
+endif()
+
+# Kernels may fuse a multiply and an add; they may not reorder sums (-ffast-math would): the order is part of the
+# determinism contract. Elsewhere nothing is fused, so that learning rates and losses follow from the formulas alone.
+set_property(SOURCE ${kernel_sources} APPEND PROPERTY COMPILE_OPTIONS
+  -ffp-contract=fast -fno-math-errno -fno-trapping-math)
+
+add_library(shoal_core STATIC ${core_sources})
+add_library(shoal::shoal ALIAS shoal_core)
+set_target_properties(shoal_core PROPERTIES OUTPUT_NAME shoal EXPORT_NAME shoal)
+target_compile_features(shoal_core PUBLIC cxx_std_20)
+target_compile_options(shoal_core PRIVATE -ffp-contract=off)
+target_include_directories(shoal_core
+  PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/csrc/include> $<INSTALL_INTERFACE:include>
+  PRIVATE csrc)
+target_link_libraries(shoal_core PUBLIC Threads::Threads PRIVATE $<BUILD_INTERFACE:shoal_options>)

@@ -1,0 +1,19 @@
+# The C++ tests: one program, run once with the best instruction set and once with each lower one.
+find_path(DOCTEST_INCLUDE_DIR doctest/doctest.h)
+if(NOT DOCTEST_INCLUDE_DIR)
+  message(WARNING "doctest/doctest.h not found (Debian: apt install doctest-dev): the C++ tests are left out")
+  return()
+endif()
+enable_testing()
+
+file(GLOB test_sources CONFIGURE_DEPENDS tests/cpp/*.cpp)
+add_executable(shoal_tests ${test_sources})
+target_include_directories(shoal_tests PRIVATE csrc tests/cpp)
+target_include_directories(shoal_tests SYSTEM PRIVATE ${DOCTEST_INCLUDE_DIR})
+target_link_libraries(shoal_tests PRIVATE shoal_core shoal_options)
+
+add_test(NAME cpp COMMAND shoal_tests)
+foreach(isa avx2 portable)
+  add_test(NAME cpp_${isa} COMMAND shoal_tests)
+  set_tests_properties(cpp_${isa} PROPERTIES ENVIRONMENT SHOAL_ISA=${isa})
+endforeach()
