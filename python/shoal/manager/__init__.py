@@ -1,0 +1,1 @@
+"""Carries out what a strategy decides: feeds it reports, orders workers, keeps the journal and the snapshots."""

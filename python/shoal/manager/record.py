@@ -1,0 +1,257 @@
+"""A study as its journal tells it: apply the events in order, and here are its trials, curves, lineage and best.
+
+The manager keeps its books in a record while it runs; a report reads one from the journal. Both see the same thing.
+
+    study     the header: format version seed space strategy unit metric mode plan data network ...
+    ask       free                                    the strategy was asked to fill this many free rows
+    order     order trial why, and by the kind of order
+                start     config until
+                resume    until
+                pause     progress
+                stop      progress
+                set       config old until progress
+                inherit   config old until progress donor donor_progress donor_changes
+    point     trial progress metrics                  a point of the curve between two reports
+    report    trial progress score metrics            a point of the curve that the strategy saw
+    snapshot  number file seconds                     all states are on disk
+    end       seconds
+
+``progress`` and ``until`` count the study's ``unit``. ``score`` is what the strategy ranks by, lower is better; null (not
+finite) means diverged somewhere before ``progress``, and then ``metrics`` is empty. ``old`` is the config before the
+order. An heir goes on from its donor's progress; ``donor_changes`` counts the donor's starts, sets and inherits until then.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from shoal.errors import StudyError
+from shoal.manager.journal import Event, read_journal
+from shoal.search.protocol import Config, Report, rank_key
+
+FORMAT = 1
+
+Status: TypeAlias = Literal["running", "waiting", "paused", "completed", "stopped", "diverged"]
+Metrics: TypeAlias = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Change:
+    """From ``progress`` on a trial had this config; with a donor, also the donor's weights at that point."""
+
+    progress: int
+    config: Config
+    why: str
+    donor: int | None = None
+    donor_changes: int = 0  # changes the donor itself had behind it then
+
+
+@dataclass
+class Trial:
+    """The record of one trial."""
+
+    id: int
+    changes: list[Change] = field(default_factory=list)
+    curve: list[tuple[int, Metrics]] = field(default_factory=list)  # (progress, metrics)
+    reports: list[Report] = field(default_factory=list)
+    progress: int = 0
+    status: Status = "running"
+    why: str = ""  # the last order's reason
+    diverged: bool = False  # its last report was not finite, and it has inherited nothing since
+
+    @property
+    def config(self) -> Config:
+        """The config it has now."""
+        return self.changes[-1].config
+
+    @property
+    def configs(self) -> list[tuple[int, Config]]:
+        """Its own configs over time, as (progress, config). ``StudyRecord.schedule`` follows the weights instead."""
+        return [(change.progress, change.config) for change in self.changes]
+
+    @property
+    def parents(self) -> list[tuple[int, int]]:
+        """When it took over whose weights, as (progress, donor)."""
+        return [(change.progress, change.donor) for change in self.changes if change.donor is not None]
+
+    @property
+    def score(self) -> float:
+        """The score of its last report, lower is better; nan before the first."""
+        return self.reports[-1].score if self.reports else math.nan
+
+
+class StudyRecord:
+    """All that happened in a study.
+
+    Attributes:
+        header: The ``study`` event.
+        trials: By id.
+        running: Trials that are to be trained, with their ``until``, in the order in which they were ordered to.
+        spent: Progress made, summed over trials, in the study's unit; a diverged trial counts up to its ``until``.
+        best_report: The best report ever, None before the first finite one.
+        best_schedule: The (progress, config) steps that led to it, inheritance followed back to the start.
+        seconds: Time spent up to the last snapshot.
+        ended: The study has come to its end.
+    """
+
+    def __init__(self) -> None:
+        self.header: Event = {}
+        self.trials: dict[int, Trial] = {}
+        self.running: dict[int, int] = {}
+        self.spent = 0
+        self.best_report: Report | None = None
+        self.best_schedule: list[tuple[int, Config]] = []
+        self.seconds = 0.0
+        self.ended = False
+
+    @classmethod
+    def read(cls, path: str | Path) -> StudyRecord:
+        """Read a journal, or the journal of a study's directory.
+
+        Raises:
+            StudyError: It cannot be read, or an event in it makes no sense; the message names the line.
+        """
+        record = cls()
+        for number, _, event in read_journal(path):
+            try:
+                record.apply(event)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise StudyError(f"{path}, line {number}: not an event of this study: {error}") from None
+        if not record.header:
+            raise StudyError(f"{path}: an empty journal")
+        return record
+
+    @property
+    def best(self) -> int | None:
+        """The id of the trial with the best report ever."""
+        return None if self.best_report is None else self.best_report.trial
+
+    @property
+    def best_score(self) -> float:
+        """The best score ever reported, lower is better; nan before the first finite one."""
+        return math.nan if self.best_report is None else self.best_report.score
+
+    @property
+    def best_progress(self) -> int:
+        """How far the best trial was when it reported its best score."""
+        return 0 if self.best_report is None else self.best_report.progress
+
+    def figure(self, score: float) -> float:
+        """Return a score as the user counts it: in the metric's own direction."""
+        return -score if self.header["mode"] == "max" else score
+
+    def schedule(self, trial: int, progress: int | None = None) -> list[tuple[int, Config]]:
+        """Return the (progress, config) steps that made the weights of a trial, back through its donors to the start.
+
+        Args:
+            trial: Its id.
+            progress: Where to look at it; by default where it stands now.
+        """
+        changes = self.trials[trial].changes
+        if progress is None:
+            return self._schedule(trial, len(changes))
+        return self._schedule(trial, max(1, sum(change.progress < progress for change in changes)))
+
+    def _schedule(self, trial: int, count: int) -> list[tuple[int, Config]]:
+        steps: dict[int, Config] = {}  # by progress: a config that was replaced before any training had no effect
+        while count:
+            change = self.trials[trial].changes[count - 1]
+            steps.setdefault(change.progress, change.config)
+            trial, count = (trial, count - 1) if change.donor is None else (change.donor, change.donor_changes)
+        return sorted(steps.items(), key=lambda step: step[0])
+
+    def improves(self, report: Report) -> bool:
+        """Tell whether this report beats the best. Of equal ones the lower id and the earlier progress win."""
+        if not math.isfinite(report.score):
+            return False
+        best = self.best_report
+        return best is None or (rank_key(report), report.progress) < (rank_key(best), best.progress)
+
+    def apply(self, event: Event) -> None:
+        """Take the next event.
+
+        Raises:
+            StudyError: It is not known, or of a format that this version does not read.
+        """
+        match event["event"]:
+            case "study":
+                if event["format"] != FORMAT:
+                    raise StudyError(f"format must be {FORMAT}, got {event['format']}")
+                self.header = event
+            case "order":
+                self._order(event)
+            case "point":
+                self._advance(event)
+            case "report":
+                self._report(event)
+            case "snapshot":
+                self.seconds = event["seconds"]
+            case "end":
+                self.seconds = event["seconds"]
+                self.ended = True
+            case "ask":
+                pass
+            case unknown:
+                raise StudyError(f"unknown event {unknown!r}")
+
+    def _order(self, event: Event) -> None:
+        kind, id = event["order"], event["trial"]
+        if kind == "start":
+            self.trials[id] = Trial(id)
+        trial = self.trials[id]
+        trial.why = event["why"]
+        if "donor" in event:
+            trial.progress = event["donor_progress"]
+            trial.diverged = False
+        if "config" in event:
+            donor = event.get("donor"), event.get("donor_changes", 0)
+            trial.changes.append(Change(trial.progress, event["config"], trial.why, *donor))
+        if "until" in event:
+            trial.status = "running"
+            self.running[id] = event["until"]
+        else:
+            trial.status = "paused" if kind == "pause" else _end_status(trial.why)
+            self.running.pop(id, None)
+
+    def _advance(self, event: Event) -> Trial:
+        trial = self.trials[event["trial"]]
+        self.spent += event["progress"] - trial.progress
+        trial.progress = event["progress"]
+        if event["metrics"]:
+            trial.curve.append((trial.progress, numbers(event["metrics"])))
+        return trial
+
+    def _report(self, event: Event) -> None:
+        report = as_report(event)
+        trial = self._advance(event)
+        trial.reports.append(report)
+        trial.diverged = not math.isfinite(report.score)
+        trial.status = "waiting"
+        self.running.pop(trial.id, None)
+        if self.improves(report):
+            self.best_report, self.best_schedule = report, self.schedule(trial.id)
+
+
+def as_report(event: Event) -> Report:
+    """Return the report as the strategy saw it: a score that is not finite is inf."""
+    score = _number(event["score"])
+    return Report(
+        event["trial"], event["progress"], math.inf if math.isnan(score) else score, numbers(event["metrics"])
+    )
+
+
+def numbers(metrics: Mapping[str, Any]) -> Metrics:
+    """Return metrics as floats, those that are not finite as nan, whether they come from a worker or from a journal."""
+    return {name: _number(value) for name, value in metrics.items()}
+
+
+def _number(value: float | None) -> float:
+    return float(value) if value is not None and math.isfinite(value) else math.nan
+
+
+def _end_status(why: str) -> Status:
+    return "completed" if why == "completed" else "diverged" if why == "diverged" else "stopped"
