@@ -1,7 +1,7 @@
 # Warnings and sanitizers, for every target of ours: shoal_options.
 add_library(shoal_options INTERFACE)
 target_compile_options(shoal_options INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wdouble-promotion -Wundef
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wundef
   -Wno-psabi  # vectors are passed between functions of one translation unit only
   $<$<BOOL:${SHOAL_WERROR}>:-Werror>)
 
