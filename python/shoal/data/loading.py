@@ -1,0 +1,94 @@
+"""``load``: a data set by its name, or from a path."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from shoal.data import idx
+from shoal.data.archives import load_npz
+from shoal.data.cifar import CIFAR10, CIFAR100
+from shoal.data.dataset import Dataset, from_arrays
+from shoal.data.sources import SOURCES, find
+from shoal.data.splits import TEST, Parts, three_parts
+from shoal.data.tables import load_csv
+from shoal.errors import DataError
+
+NAMES = ("digits", *SOURCES)
+TABLES = {".npz": load_npz, ".csv": load_csv, ".tsv": load_csv}
+IMAGES = (
+    (idx.present, idx.read_folder),
+    (CIFAR10.present, CIFAR10.read_folder),
+    (CIFAR100.present, CIFAR100.read_folder),
+)
+
+
+def load(
+    name: str | Path,
+    validation: float | None = None,
+    seed: int = 0,
+    directory: str | Path | None = None,
+) -> Parts:
+    """Load a data set in three parts: train, validation, test.
+
+    The validation part is split off the training part, stratified by class. Sets without a test part of their own
+    (digits, tables) give a fifth of their samples for it, stratified too, and the same for every seed.
+
+    Args:
+        name: "digits" (1797 images of 8 x 8, comes with scikit-learn), "mnist", "fashion-mnist", "cifar10", "cifar100",
+            or a path: a directory with idx files, CIFAR binaries or one .npz, .csv or .tsv file, or such a file. Tables
+            are read with the defaults of ``load_npz`` and ``load_csv``.
+        validation: Samples (int) or fraction of the training samples (float); by default a fifth.
+        seed: Keys the validation split.
+        directory: Where the files of a named set are. By default they are looked for in $SHOAL_DATA (in its sub-folder
+            of that name, or directly) and where Debian's dataset-fashion-mnist puts them, and downloaded once if they
+            are nowhere.
+
+    Raises:
+        DataError: The set is not found, or a file of it is malformed; the message names the file and the rule.
+        ValueError: An argument breaks its rule.
+    """
+    if name == "digits" and directory is None:
+        return three_parts(_digits(), TEST, validation, seed)
+    if str(name) in SOURCES:
+        folder = find(str(name), None if directory is None else Path(directory))
+        train, test = SOURCES[str(name)].read(folder, str(name))
+        return three_parts(train, test, validation, seed)
+    if directory is not None:
+        raise ValueError(f"directory goes with one of {', '.join(SOURCES)}, not with {str(name)!r}")
+    return _load_path(Path(name), validation, seed)
+
+
+def _load_path(path: Path, validation: float | None, seed: int) -> Parts:
+    if path.is_dir():
+        for present, read in IMAGES:
+            if present(path):
+                train, test = read(path, path.resolve().name)
+                return three_parts(train, test, validation, seed)
+        path = _only_table(path)
+    elif not path.exists():
+        raise DataError(f"{path}: no such data set: must be {', '.join(NAMES)} or the path of a directory or file")
+    if path.suffix not in TABLES:
+        raise DataError(f"{path}: must end in {', '.join(TABLES)}")
+    return TABLES[path.suffix](path, validation=validation, seed=seed)
+
+
+def _only_table(folder: Path) -> Path:
+    tables = sorted(path for path in folder.iterdir() if path.suffix in TABLES)
+    if len(tables) != 1:
+        found = ", ".join(path.name for path in tables) or "none of them"
+        raise DataError(f"{folder}: must hold idx files, CIFAR binaries or one .npz, .csv or .tsv file, has {found}")
+    return tables[0]
+
+
+def _digits() -> Dataset:
+    try:
+        from sklearn.datasets import load_digits  # takes a second, so not before it is needed
+    except ImportError as error:
+        raise DataError("digits: they come with scikit-learn: pip install scikit-learn") from error
+    bunch = load_digits()
+    images = bunch.images.astype(np.uint8)  # 0 to 16
+    digits = from_arrays(images, bunch.target, classes=10, normalise=False, name="digits")
+    return replace(digits, scale=np.full(digits.features, 1 / 16, np.float32))
