@@ -1,7 +1,12 @@
 """What a strategy and a manager say to each other: reports in, orders out, plain values only.
 
-A strategy is a state machine. ``bind`` gives it its space and seed; then the manager calls ``ask`` when rows are free and
-``tell`` with every report, and carries out the orders that either returns. Nothing here knows weights, files, clocks or MPI.
+A strategy is a state machine. ``bind`` gives it its space and seed; then the manager calls ``ask`` when rows are free
+and ``tell`` with every report, and carries out the orders that either returns. Nothing here knows weights, files,
+clocks or MPI.
+
+A trial trains from the order that starts or resumes it until it reports; then it waits for its next order, which may
+come with a later report. What ``tell`` returns may need more rows than there are: rows are the manager's concern, who
+may park whatever is not training. `Inherit` means the donor's state at the moment of the order.
 """
 
 from __future__ import annotations
@@ -9,9 +14,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
-Config: TypeAlias = dict[str, Any]
+from shoal.space import Config as Config
+
 Unit: TypeAlias = Literal["epochs", "steps"]
 
 
@@ -83,12 +89,17 @@ class Report:
     score: float
     metrics: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def diverged(self) -> bool:
+        """The score is NaN or infinite: the worst there is, whatever its sign."""
+        return not math.isfinite(self.score)
+
 
 @dataclass(frozen=True)
 class Plan:
     """What a strategy will do at most, known before it starts."""
 
-    trials: int
+    trials: int  # not counting those that replace a population that died out
     budget: int  # summed over trials, in ``unit``
     unit: Unit
     lines: tuple[str, ...] = ()  # for people: rungs, rounds, grid sizes
@@ -122,5 +133,5 @@ class Strategy(Protocol):
 def rank_key(report: Report) -> tuple[bool, float, float, int]:
     """Sort key, best first: finite before not finite, then score, then loss, then the lower id."""
     loss = report.metrics.get("loss", math.inf)
-    finite = math.isfinite(report.score)
-    return (not finite, report.score if finite else 0.0, loss if math.isfinite(loss) else math.inf, report.trial)
+    score = 0.0 if report.diverged else report.score  # NaN cannot be sorted
+    return (report.diverged, score, loss if math.isfinite(loss) else math.inf, report.trial)

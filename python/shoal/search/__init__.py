@@ -1,0 +1,48 @@
+"""Search strategies: descriptions that a user writes, and the state machines they bind to.
+
+``search.PBT(64, steps=1200, interval=120)`` is a description, checked at once; ``.bind(space, seed)`` makes of it what
+a manager drives (`shoal.search.protocol`). So a strategy has two classes: a `Search` with the fields that a user sets,
+and a `Tracker` that decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+from shoal.search.base import Search
+from shoal.search.explore import FactorRange, Factors, Resample
+from shoal.search.grid import Grid
+from shoal.search.pbt import PBT
+from shoal.search.protocol import Strategy
+from shoal.search.random import Random
+from shoal.space.checks import known_keys
+
+__all__ = ["PBT", "FactorRange", "Factors", "Grid", "Random", "Resample", "Search", "Strategy", "from_description"]
+
+_SEARCHES: dict[str, type[Search]] = {cls.__name__: cls for cls in (Random, Grid, PBT)}
+
+
+def from_description(description: Mapping[str, Any], place: str = "strategy") -> Search:
+    """Read what `Search.describe` wrote, or the strategy of a study file: its name and arguments.
+
+    Args:
+        description: ``{"name": "PBT", "population": 64, ...}``.
+        place: Begins an error's message: ``strategy.population: must be a whole number >= 2, got 1``.
+    """
+    if not isinstance(description, Mapping):
+        raise ValueError(f"{place}: must be a table, got {description!r}")
+    arguments = dict(description)
+    name = arguments.pop("name", None)
+    if name not in list(_SEARCHES):
+        raise ValueError(f"{place}.name: must be one of {', '.join(_SEARCHES)}, got {name!r}")
+    search = _SEARCHES[name]
+    try:
+        known_keys(arguments, [field.name for field in fields(search)])
+        for field in fields(search):
+            if field.name not in arguments and field.default is MISSING and field.default_factory is MISSING:
+                raise ValueError(f"{field.name}: missing")
+        return search(**arguments)
+    except ValueError as error:
+        raise ValueError(f"{place}.{error}") from None

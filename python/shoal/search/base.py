@@ -1,0 +1,60 @@
+"""What a user writes: a description of a strategy, checked at once, without space and seed. ``bind`` makes it run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from shoal.search.protocol import Strategy, Unit
+from shoal.space import Space
+from shoal.space.checks import jsonable, whole
+
+
+@dataclass(frozen=True)
+class Search(ABC):
+    """Base of the descriptions: frozen dataclasses whose fields are plain values or have a ``describe``."""
+
+    def bind(self, space: Space | Mapping[str, Any], seed: int = 0, steps_per_epoch: int = 1) -> Strategy:
+        """Return the strategy for a space.
+
+        Args:
+            space: A `Space`, or the mapping that makes one.
+            seed: The same seed and the same reports give the same orders.
+            steps_per_epoch: Steps in an epoch, for strategies that count both; one with a single unit does not ask.
+
+        Raises:
+            ValueError: If an argument is wrong, or the strategy does not fit the space.
+        """
+        whole("steps_per_epoch", steps_per_epoch, least=1)
+        return self._bind(space if isinstance(space, Space) else Space(space), whole("seed", seed, least=0))
+
+    def describe(self) -> dict[str, Any]:
+        """Return a JSON-able table that `from_description` reads back; what is None is left out."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {"name": type(self).__name__} | {name: _table(v) for name, v in values.items() if v is not None}
+
+    @abstractmethod
+    def _bind(self, space: Space, seed: int) -> Strategy:
+        """Return the strategy; space and seed are checked."""
+
+
+def one_unit(**durations: int | None) -> tuple[int, Unit]:
+    """Return the one duration that is given, and its unit.
+
+    Args:
+        durations: First the duration in epochs by its name, then the one in steps.
+    """
+    given = {name: value for name, value in durations.items() if value is not None}
+    if len(given) != 1:
+        both = " and ".join(durations)
+        raise ValueError(f"{both}: one of them must be given, got {'both' if given else 'neither'}")
+    (name, value), (in_epochs, *_) = *given.items(), durations
+    return whole(name, value, least=1), "epochs" if name == in_epochs else "steps"
+
+
+def _table(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _table(each) for name, each in value.items()}
+    return value.describe() if hasattr(value, "describe") else jsonable(value)

@@ -1,0 +1,61 @@
+"""Grid search: every combination of the values on a grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from shoal.search.base import Search, one_unit
+from shoal.search.full import Full
+from shoal.search.protocol import Config, Plan, Strategy
+from shoal.space import Space
+from shoal.space.checks import whole
+
+
+@dataclass(frozen=True)
+class Grid(Search):
+    """Full factorial search over a grid.
+
+    A trial's id is a number in mixed radix whose digits are places on the parameters' axes; the first parameter is the
+    slowest digit. Choices, ordinals and bools use all their values. An `Int` uses all of its values, or as many as
+    counted; a `Float` must be counted. Counted values are evenly spaced on the parameter's scale, bounds included, and
+    whole numbers that round to the same value are one. The size is in the plan, before anything runs.
+
+    Args:
+        epochs: Length of a trial in epochs.
+        steps: Length of a trial in steps, instead of ``epochs``.
+        counts: Parameter name -> number of values, at least 2.
+    """
+
+    epochs: int | None = None
+    steps: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        one_unit(epochs=self.epochs, steps=self.steps)
+        if not isinstance(self.counts, Mapping):
+            raise ValueError(f"counts: must map parameters to numbers of values, got {self.counts!r}")
+        counts = {name: whole(f"counts.{name}", count, least=2) for name, count in self.counts.items()}
+        object.__setattr__(self, "counts", counts)
+
+    def _bind(self, space: Space, seed: int) -> Strategy:
+        del seed  # nothing is drawn
+        length, unit = one_unit(epochs=self.epochs, steps=self.steps)
+        axes = space.grid(self.counts)
+        sizes = [len(axis) for axis in axes.values()]
+        size = math.prod(sizes)
+        lines = (
+            *(f"{name}: {len(axis)} values" for name, axis in axes.items()),
+            f"{' x '.join(map(str, sizes)) or 1} = {size} configs, {length} {unit} each",
+        )
+        return Full(Plan(size, size * length, unit, lines), lambda trial: {**space.values, **_digits(axes, trial)})
+
+
+def _digits(axes: Mapping[str, Sequence[Any]], number: int) -> Config:
+    chosen = {}
+    for name, axis in reversed(list(axes.items())):
+        number, place = divmod(number, len(axis))
+        chosen[name] = axis[place]
+    return chosen
