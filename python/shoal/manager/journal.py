@@ -1,8 +1,8 @@
 """The journal of a study: one JSON object a line, only ever appended to.
 
 A process can die in the middle of a write, so the last line may be torn: it is dropped, on reading and on going on.
-Anything else that cannot be read is damage, and is an error that names the line. JSON knows no NaN: numbers that are not
-finite become null. The events themselves are described in ``record.py``.
+Anything else that cannot be read is damage, and is an error that names the line. JSON knows no NaN: numbers that are
+not finite become null. The events themselves are described in ``record.py``.
 """
 
 from __future__ import annotations
@@ -84,21 +84,23 @@ class Journal:
 
     Args:
         path: The file; made when missing.
-        keep: Bytes of it to keep; what follows is cut off.
 
     Raises:
         StudyError: Another process has this journal open.
     """
 
-    def __init__(self, path: Path, keep: int = 0) -> None:
+    def __init__(self, path: Path) -> None:
         self._file = path.open("ab", buffering=0)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lets go of it when a process dies
         except OSError:
             self._file.close()
             raise StudyError(f"{path.parent}: another process is running this study") from None
-        self._file.truncate(keep)
         self._pending: list[str] = []
+
+    def cut(self, end: int) -> None:
+        """Drop what the file has beyond its first ``end`` bytes."""
+        self._file.truncate(end)
 
     def append(self, event: Event) -> None:
         """Add an event to those that the next ``flush`` writes."""

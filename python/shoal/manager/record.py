@@ -16,9 +16,10 @@ The manager keeps its books in a record while it runs; a report reads one from t
     snapshot  number file seconds                     all states are on disk
     end       seconds
 
-``progress`` and ``until`` count the study's ``unit``. ``score`` is what the strategy ranks by, lower is better; null (not
-finite) means diverged somewhere before ``progress``, and then ``metrics`` is empty. ``old`` is the config before the
-order. An heir goes on from its donor's progress; ``donor_changes`` counts the donor's starts, sets and inherits until then.
+``progress`` and ``until`` count the study's ``unit``. ``score`` is what the strategy ranks by, lower is better; null
+(not finite) means diverged somewhere up to ``progress``, and ``metrics`` is empty then. ``old`` is the config before
+the order. An heir goes on from its donor's progress; ``donor_changes`` counts the donor's starts, sets and inherits so
+far.
 """
 
 from __future__ import annotations
@@ -62,6 +63,11 @@ class Trial:
     status: Status = "running"
     why: str = ""  # the last order's reason
     diverged: bool = False  # its last report was not finite, and it has inherited nothing since
+
+    @property
+    def alive(self) -> bool:
+        """It may still be trained, so its state is kept."""
+        return self.status in ("running", "waiting", "paused")
 
     @property
     def config(self) -> Config:

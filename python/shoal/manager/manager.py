@@ -1,0 +1,190 @@
+"""The in-process manager: asks the strategy, trains its trials round by round, tells it what came out.
+
+A round trains up to ``worker.rows`` trials, each to its next point, so rows that a stop has freed are filled at once.
+Reports are told in the order of the trials' ids. Everything that happens is an event, and the record is the sum of the
+events: it, the strategy and the worker's states are all there is. The journal restores the first two, a snapshot the
+third.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from shoal.errors import StudyError
+from shoal.manager.interrupts import interrupts
+from shoal.manager.journal import Event, Line
+from shoal.manager.listener import Listener, Round
+from shoal.manager.record import Metrics, StudyRecord, as_report
+from shoal.manager.replay import order_events, replay
+from shoal.manager.snapshot import Snapshot, State
+from shoal.manager.store import Store
+from shoal.manager.worker import Worker
+from shoal.search.protocol import Inherit, Order, Report, Set, Start, Stop, Strategy, rank_key
+
+
+class Manager:
+    """Carries out a strategy, once.
+
+    Args:
+        strategy: Bound, and fresh.
+        worker: Trains; fresh as well.
+        header: The ``study`` event.
+        store: Where the study is kept; None keeps it in memory only.
+        record_every: Distance of the points of a curve, in the study's unit; None for reports only.
+        listener: Watches.
+
+    Attributes:
+        record: What has happened.
+        best_state: The state of the best trial at its best report.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        worker: Worker,
+        header: Event,
+        *,
+        store: Store | None = None,
+        record_every: int | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        self.record = StudyRecord()
+        self.best_state: State | None = None
+        self._strategy, self._worker, self._header, self._store = strategy, worker, header, store
+        self._every = record_every
+        self._listener = listener or Listener()
+
+    def run(self) -> int | None:
+        """Go on until the strategy has finished: None; or until a signal came: its number.
+
+        Raises:
+            StudyError: The directory cannot be used, or a user's trainable failed.
+        """
+        if self._store is None:
+            self._begin([], Snapshot())
+            return self._rounds([])  # nothing can be saved, so a signal acts at once
+        with self._store.open() as (lines, snapshot), interrupts() as caught:
+            self._begin(lines, snapshot)
+            return self._rounds(caught)
+
+    def _begin(self, lines: Sequence[Line], snapshot: Snapshot) -> None:
+        if not lines:
+            self._note(self._header)
+        replay(lines, self.record, self._strategy)
+        self.best_state = snapshot.best
+        for trial in self.record.trials.values():
+            if trial.alive:
+                self._worker.restore(trial.id, trial.config, snapshot.states[trial.id])
+        self._since = time.monotonic() - self.record.seconds
+
+    def _rounds(self, caught: Sequence[int]) -> int | None:
+        self._listener.on_start(self.record, self._strategy.plan())
+        try:
+            number = 0
+            while not (self._strategy.finished or caught):
+                number += 1
+                self._fill()
+                trained = self._round()
+                self._keep()
+                self._listener.on_round(self.record, Round(number, self._seconds, trained))
+            self._save()
+            if not self._strategy.finished:
+                return caught[0]
+            self._note({"event": "end", "seconds": self._seconds})
+            self._keep()
+            return None
+        finally:
+            self._listener.on_end(self.record)
+
+    # One round
+
+    def _fill(self) -> None:
+        free = self._worker.rows - len(self.record.running)
+        if free > 0:
+            self._note({"event": "ask", "free": free})
+            self._carry_out(self._strategy.ask(free))
+        if not self.record.running and not self._strategy.finished:
+            raise RuntimeError(f"{type(self._strategy).__name__} waits for reports, but no trial is running")
+
+    def _round(self) -> tuple[int, ...]:
+        running = sorted(islice(self.record.running, self._worker.rows))
+        targets = {trial: self._next_point(trial) for trial in running if not self.record.trials[trial].diverged}
+        metrics = self._worker.train(targets) if targets else {}
+        outcomes = [self._outcome(trial, targets.get(trial, 0), metrics.get(trial, {})) for trial in running]
+        reports = [event for event in outcomes if event["event"] == "report"]
+        self._keep_best(map(as_report, reports))  # before an order overwrites it
+        for event in outcomes:
+            if event["event"] == "point":
+                self._note(event)
+        for event in reports:
+            self._note(event)
+            self._carry_out(self._strategy.tell(as_report(event)))
+        return tuple(targets)
+
+    def _next_point(self, trial: int) -> int:
+        until = self.record.running[trial]
+        if self._every is None:
+            return until
+        return min(until, (self.record.trials[trial].progress // self._every + 1) * self._every)
+
+    def _outcome(self, trial: int, progress: int, metrics: Metrics) -> Event:
+        """Return a point, or a report at the trial's ``until``: a diverged trial gets there without being trained."""
+        until = self.record.running[trial]
+        score = self._score(trial, metrics)
+        if not math.isfinite(score):
+            return {"event": "report", "trial": trial, "progress": until, "score": None, "metrics": {}}
+        point = {"event": "point", "trial": trial, "progress": progress, "metrics": metrics}
+        return point if progress < until else {**point, "event": "report", "score": score}
+
+    def _score(self, trial: int, metrics: Metrics) -> float:
+        if not metrics:
+            return math.inf
+        name = self._header["metric"]
+        if name not in metrics:
+            raise StudyError(f"metric: trial {trial} returned {', '.join(metrics)}, but no {name!r}")
+        return -metrics[name] if self._header["mode"] == "max" else metrics[name]
+
+    def _keep_best(self, reports: Iterable[Report]) -> None:
+        best = min(reports, key=rank_key, default=None)
+        if best is not None and self.record.improves(best):
+            self.best_state = self._worker.state(best.trial)
+
+    def _carry_out(self, orders: Sequence[Order]) -> None:
+        for event in order_events(orders, self.record):
+            self._note(event)
+        moves = [(order.trial, order.donor, order.config) for order in orders if isinstance(order, Inherit)]
+        if moves:
+            self._worker.inherit(moves)  # first, for the same orders may change or stop a donor
+        for order in orders:
+            match order:
+                case Start():
+                    self._worker.start(order.trial, order.config)
+                case Set():
+                    self._worker.set(order.trial, order.config)
+                case Stop():
+                    self._worker.stop(order.trial)
+
+    # What is kept
+
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._since
+
+    def _note(self, event: Event) -> None:
+        self.record.apply(event)
+        if self._store is not None:
+            self._store.append(event)
+
+    def _keep(self) -> None:
+        if self._store is not None:
+            self._store.flush()
+            if self._store.due:
+                self._save()
+
+    def _save(self) -> None:
+        if self._store is not None:
+            states = {trial.id: self._worker.state(trial.id) for trial in self.record.trials.values() if trial.alive}
+            self.record.apply(self._store.save(Snapshot(states, self.best_state), self._seconds))

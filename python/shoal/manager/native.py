@@ -1,0 +1,170 @@
+"""The worker that trains networks: one resident population, its rows lent to trials for as long as they are trained.
+
+A trial without a row is parked: its state waits in host memory. Rows are filled before every round, so the population
+never runs empty while there is work (continuous batching). Rows leave no trace in a trial: its random streams are
+keyed by its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.data import Dataset
+from shoal.manager.record import Metrics
+from shoal.manager.snapshot import State
+from shoal.nn import Sequential
+from shoal.population import Population
+from shoal.search.protocol import Config, Unit
+from shoal.space import HOT
+
+Network: TypeAlias = Callable[[Config], Sequential]
+
+
+def hot_values(config: Config, network: Sequential) -> dict[str, Any]:
+    """Return a config's hyperparameters as a member takes them. Dropout rates are those of the config's network."""
+    values = {name: value for name, value in config.items() if name in HOT and name != "dropout"}
+    return values | ({"dropout": network.dropout_rates} if network.dropout_rates else {})
+
+
+@dataclass
+class _Member:
+    """A trial here: in a row, or parked with its state; a fresh one has neither."""
+
+    trial: int
+    config: Config
+    network: Sequential
+    row: int | None = None
+    parked: NDArray[np.uint8] | None = None
+
+
+class NativeWorker:
+    """Trains trials as members of a population.
+
+    Args:
+        network: Makes the network of a config.
+        train: Data to train on.
+        valid: Data to evaluate on.
+        rows: Members trained at a time.
+        unit: What progress counts.
+        options: Of the population: optimizer, loss, seed, device, threads.
+    """
+
+    def __init__(
+        self, network: Network, train: Dataset, valid: Dataset, *, rows: int, unit: Unit, options: Mapping[str, Any]
+    ) -> None:
+        self._network, self._train, self._valid = network, train, valid
+        self._rows, self._unit, self._options = rows, unit, options
+        self._members: dict[int, _Member] = {}  # by trial
+        self._population: Population | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many members are trained at a time."""
+        return self._rows
+
+    def start(self, trial: int, config: Config) -> None:
+        """Make a fresh member; it gets a row when it is trained."""
+        self._members[trial] = _Member(trial, config, self._network(config))
+
+    def restore(self, trial: int, config: Config, state: State) -> None:
+        """Make a member that goes on from a state."""
+        self._members[trial] = _Member(trial, config, self._network(config), parked=state.get("member"))
+
+    def inherit(self, moves: Sequence[tuple[int, int, Config]]) -> None:
+        """Replace each heir's state by its donor's. The heir's config must make a network of the donor's structure."""
+        donors = [(self._members[donor].network, self.state(donor)["member"]) for _, donor, _ in moves]
+        for (heir, donor, config), (network, block) in zip(moves, donors, strict=True):
+            self._change(heir, config, network, f"trial {heir} inherits from trial {donor}")
+            self._load(self._members[heir], block)
+
+    def set(self, trial: int, config: Config) -> None:
+        """Change the hot hyperparameters of a member; the config must make a network of the same structure."""
+        self._change(trial, config, self._members[trial].network, f"trial {trial} changes its config")
+
+    def _change(self, trial: int, config: Config, like: Sequential, what: str) -> None:
+        member, network = self._members[trial], self._network(config)
+        if network.structure != like.structure:
+            raise ValueError(f"{what}, so the layers must stay: {like} became {network} with {config}")
+        if member.row is not None and network.structure == member.network.structure:
+            self._resident().set(member.row, **hot_values(config, network))
+        else:
+            member.row = None  # given one again, it is set up with this config
+        member.config, member.network = config, network
+
+    def _load(self, member: _Member, block: NDArray[np.uint8]) -> None:
+        if member.row is None:
+            member.parked = block
+        else:
+            self._resident().load_state(member.row, block)
+
+    def stop(self, trial: int) -> None:
+        """Forget a member; its row is free."""
+        del self._members[trial]
+
+    def train(self, targets: Mapping[int, int]) -> dict[int, Metrics]:
+        """Train members to their targets and evaluate those that have not diverged."""
+        rows = self._place(targets)
+        population = self._resident()
+        done = population.epochs if self._unit == "epochs" else population.steps
+        left = np.zeros(self._rows, np.int64)
+        for trial, row in rows.items():
+            left[row] = targets[trial] - done[row]
+        losses = population.train(self._train, **{self._unit: left})
+        diverged = population.diverged
+        healthy = {trial: row for trial, row in rows.items() if not diverged[row]}
+        values = population.evaluate(self._valid, members=list(healthy.values()))
+        return {
+            trial: {"train_loss": float(losses[row]), **{name: float(value[i]) for name, value in values.items()}}
+            for i, (trial, row) in enumerate(healthy.items())
+        }
+
+    def state(self, trial: int) -> State:
+        """Return a copy of a member's block; a fresh one has none yet."""
+        member = self._members[trial]
+        if member.row is not None:
+            return {"member": self._resident().state(member.row).copy()}
+        return {} if member.parked is None else {"member": member.parked.copy()}
+
+    def model(self, trial: int, config: Config, state: State) -> Population:
+        """Return a state as a population of one."""
+        network = self._network(config)
+        population = Population(network, ids=[trial], input_shape=self._train.shape, **self._options)
+        population.set(0, **hot_values(config, network))
+        population.load_state(0, state["member"])
+        population.train(self._train, steps=0)  # it takes over the data's normalisation, nothing else
+        return population
+
+    def _resident(self) -> Population:
+        if self._population is None:
+            network = next(iter(self._members.values())).network  # any: a row is reset before it is used
+            self._population = Population([network] * self._rows, input_shape=self._train.shape, **self._options)
+        return self._population
+
+    def _place(self, trials: Iterable[int]) -> dict[int, int]:
+        """Return a row for each of these trials; others are parked where that needs it."""
+        members = [self._members[trial] for trial in trials]
+        busy = {member.row for member in members}
+        taken = {member.row: member for member in self._members.values() if member.row is not None}
+        spare = sorted(set(range(self._rows)) - busy, key=lambda row: (row in taken, row))
+        for member, row in zip((member for member in members if member.row is None), spare, strict=False):
+            if row in taken:
+                self._park(taken[row])
+            self._settle(member, row)
+        return {member.trial: member.row for member in members if member.row is not None}
+
+    def _park(self, member: _Member) -> None:
+        member.parked = self.state(member.trial)["member"]
+        member.row = None
+
+    def _settle(self, member: _Member, row: int) -> None:
+        population = self._resident()
+        hot = hot_values(member.config, member.network)
+        population.reset(row, member.network, id=member.trial, hyperparameters=hot)
+        if member.parked is not None:
+            population.load_state(row, member.parked)
+        member.row, member.parked = row, None

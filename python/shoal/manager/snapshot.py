@@ -1,0 +1,51 @@
+"""Snapshots: the states of all living trials and of the best one, in one file that appears whole or not at all.
+
+Its arrays are named ``<trial>/<name>`` and ``best/<name>``. The parts are also listed, as a state may hold no array.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from shoal import checkpoint
+from shoal.errors import StudyError
+
+State: TypeAlias = dict[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a journal does not tell: trained weights."""
+
+    states: dict[int, State] = field(default_factory=dict)  # by trial
+    best: State | None = None
+
+    def write(self, path: Path) -> None:
+        """Write the file."""
+        parts = {str(trial): state for trial, state in self.states.items()}
+        if self.best is not None:
+            parts["best"] = self.best
+        arrays = {f"{part}/{name}": array for part, state in parts.items() for name, array in state.items()}
+        checkpoint.write(path, arrays, {"parts": list(parts)})
+
+    @classmethod
+    def read(cls, path: Path) -> Snapshot:
+        """Read the file.
+
+        Raises:
+            StudyError: It is missing, truncated or not a snapshot.
+        """
+        try:
+            arrays, description = checkpoint.read(path)
+            parts: dict[str, State] = {part: {} for part in description["parts"]}
+            for key, array in arrays.items():
+                part, _, name = key.partition("/")
+                parts[part][name] = array
+            best = parts.pop("best", None)
+            return cls({int(trial): state for trial, state in parts.items()}, best)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise StudyError(f"{path}: not a snapshot that can be read: {error}") from None

@@ -1,0 +1,133 @@
+"""A study's directory: its journal, its last two snapshots, and where to go on after the process has died.
+
+A study goes on from its last snapshot that can be read. What the journal says after it is cut off: trained again, it
+would say the same again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from shoal.errors import StudyError
+from shoal.manager.journal import FILE, Event, Journal, Line, encode, read_journal
+from shoal.manager.snapshot import Snapshot
+
+_SNAPSHOTS = "snapshot-*.safetensors"
+_FREE = ("version", "device", "plan")  # may change while a study goes on
+_KEPT = 2  # the one before the last is there for a disk that lied
+_SHARE = 0.05  # of the time may go into snapshots
+
+
+class Store:
+    """Keeps a study on the disk.
+
+    Args:
+        directory: Made when the study opens.
+        header: The ``study`` event; the directory may hold this study and no other.
+        interval: Seconds between snapshots, at least; more where they take long.
+
+    Raises:
+        StudyError: The directory has another study, or a journal that cannot be read.
+    """
+
+    def __init__(self, directory: Path, header: Event, interval: float) -> None:
+        self.directory = directory
+        self._path = directory / FILE
+        self._header = header
+        self._interval = interval
+        self._number = 0
+        self._read()
+
+    def _read(self) -> list[Line]:
+        lines = read_journal(self._path) if self._path.exists() else []
+        if lines:
+            check_same(lines[0].event, self._header, self._path)
+        return lines
+
+    @contextmanager
+    def open(self) -> Iterator[tuple[list[Line], Snapshot]]:
+        """Open for writing; yields the events to go on from, none for a new study, and their snapshot."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._journal = Journal(self._path)
+        try:
+            lines, snapshot = self._last_snapshot(self._read())
+            self._journal.cut(lines[-1].end if lines else 0)
+            for leftover in self.directory.glob("*.tmp"):
+                leftover.unlink()  # of a write that was killed
+            self._saved, self._cost = time.monotonic(), 0.0
+            yield lines, snapshot
+        finally:
+            self._journal.close()
+
+    def _last_snapshot(self, lines: list[Line]) -> tuple[list[Line], Snapshot]:
+        for i, (_, _, event) in reversed(list(enumerate(lines))):
+            if event["event"] == "snapshot":
+                try:
+                    snapshot = Snapshot.read(self.directory / event["file"])
+                except StudyError:
+                    continue
+                self._number = event["number"]
+                return lines[: i + 1], snapshot
+        return lines[:1], Snapshot()
+
+    @property
+    def due(self) -> bool:
+        """It is time for a snapshot."""
+        return time.monotonic() - self._saved >= max(self._interval, self._cost / _SHARE)
+
+    def append(self, event: Event) -> None:
+        """Note an event."""
+        self._journal.append(event)
+
+    def flush(self) -> None:
+        """Write what was noted."""
+        self._journal.flush()
+
+    def save(self, snapshot: Snapshot, seconds: float) -> Event:
+        """Write a snapshot and its event; return the event. ``seconds`` is what the study has taken so far."""
+        begun = time.monotonic()
+        self._number += 1
+        path = self.directory / _name(self._number)
+        snapshot.write(path)
+        event = {"event": "snapshot", "number": self._number, "file": path.name, "seconds": seconds}
+        self._journal.append(event)
+        self._journal.sync()
+        kept = {_name(number) for number in range(self._number - _KEPT + 1, self._number + 1)}
+        for old in self.directory.glob(_SNAPSHOTS):
+            if old.name not in kept:
+                old.unlink()
+        self._saved = time.monotonic()
+        self._cost = self._saved - begun
+        return event
+
+
+def check_same(found: Event, expected: Event, path: Path) -> None:
+    """Compare two ``study`` events.
+
+    Raises:
+        StudyError: They differ in what decides the result; the message names it.
+    """
+    found = {name: value for name, value in found.items() if name not in _FREE}
+    expected = {name: value for name, value in json.loads(encode(expected)).items() if name not in _FREE}
+    changes = list(_differences(found, expected, ""))
+    if changes:
+        raise StudyError(
+            f"{path}: belongs to another study: {'; '.join(changes[:3])}. Take another directory for this one"
+        )
+
+
+def _differences(found: Any, expected: Any, place: str) -> Iterator[str]:
+    if isinstance(found, dict) and isinstance(expected, dict):
+        for name in found | expected:
+            yield from _differences(found.get(name), expected.get(name), f"{place}.{name}" if place else name)
+    elif found != expected:
+        yield f"{place} is {found!r} there and {expected!r} here"
+
+
+def _name(number: int) -> str:
+    return _SNAPSHOTS.replace("*", str(number))

@@ -1,0 +1,141 @@
+"""What a manager asks of whoever trains, and the worker that trains a user's own trainables.
+
+A worker keeps the state of every trial that was started and not stopped. ``rows`` of them can be trained at a time;
+where the others wait is the worker's own business. Nothing that a worker returns may depend on how many rows it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from shoal.errors import StudyError
+from shoal.manager.record import Metrics
+from shoal.manager.snapshot import State
+from shoal.search.protocol import Config
+from shoal.trainable import Trainable
+
+_T = TypeVar("_T")
+
+
+class Worker(Protocol):
+    """Trains trials."""
+
+    @property
+    def rows(self) -> int:
+        """How many trials ``train`` takes at a time."""
+
+    def start(self, trial: int, config: Config) -> None:
+        """Make a fresh trial."""
+
+    def restore(self, trial: int, config: Config, state: State) -> None:
+        """Make a trial that goes on from a state."""
+
+    def inherit(self, moves: Sequence[tuple[int, int, Config]]) -> None:
+        """Replace, for each (heir, donor, config), the heir's state by the donor's. All donors are read first."""
+
+    def set(self, trial: int, config: Config) -> None:
+        """Change what is hot in a trial's config."""
+
+    def stop(self, trial: int) -> None:
+        """Forget a trial."""
+
+    def train(self, targets: Mapping[int, int]) -> dict[int, Metrics]:
+        """Train each trial to its absolute progress and return its metrics there; none for one that has diverged."""
+
+    def state(self, trial: int) -> State:
+        """Return a copy of all that ``restore`` needs."""
+
+    def model(self, trial: int, config: Config, state: State) -> Any:
+        """Return a state as what the user knows it as."""
+
+
+class TrainableWorker:
+    """Trains a user's trainables, one after the other.
+
+    Args:
+        factory: Makes a trainable; often its class.
+        seed: The study's.
+        rows: Trials that advance in turn. One is right unless the strategy shall see several grow together.
+    """
+
+    def __init__(self, factory: Callable[[], Trainable], *, seed: int, rows: int = 1) -> None:
+        self._factory, self._seed, self._rows = factory, seed, rows
+        self._trials: dict[int, tuple[Config, Trainable]] = {}
+
+    @property
+    def rows(self) -> int:
+        """How many trials advance in turn."""
+        return self._rows
+
+    def start(self, trial: int, config: Config) -> None:
+        """Make a trainable and set it up."""
+        self._trials[trial] = config, self._make(trial, config)
+
+    def restore(self, trial: int, config: Config, state: State) -> None:
+        """Make a trainable, set it up and let it load."""
+        self._trials[trial] = config, self.model(trial, config, state)
+
+    def inherit(self, moves: Sequence[tuple[int, int, Config]]) -> None:
+        """Replace each heir by a trainable with its config that has loaded the donor's state."""
+        states = [self.state(donor) for _, donor, _ in moves]
+        for (heir, _, config), state in zip(moves, states, strict=True):
+            self.restore(heir, config, state)
+
+    def set(self, trial: int, config: Config) -> None:
+        """Replace a trainable by one with this config that has loaded its state."""
+        self.restore(trial, config, self.state(trial))
+
+    def stop(self, trial: int) -> None:
+        """Let go of a trainable."""
+        del self._trials[trial]
+
+    def train(self, targets: Mapping[int, int]) -> dict[int, Metrics]:
+        """Train one after the other."""
+        return {trial: self._train(trial, until) for trial, until in targets.items()}
+
+    def state(self, trial: int) -> State:
+        """Return copies of what it saves."""
+        config, trainable = self._trials[trial]
+        return _call(trial, config, "save()", lambda: _own(trainable.save()))
+
+    def model(self, trial: int, config: Config, state: State) -> Trainable:
+        """Return a trainable that has loaded this state."""
+        trainable = self._make(trial, config)
+        _call(trial, config, "load()", lambda: trainable.load(_own(state)))
+        return trainable
+
+    def _make(self, trial: int, config: Config) -> Trainable:
+        trainable = _call(trial, config, "the factory", self._factory)
+        _call(trial, config, "setup()", lambda: trainable.setup(dict(config), self._seed, trial))
+        return trainable
+
+    def _train(self, trial: int, until: int) -> Metrics:
+        config, trainable = self._trials[trial]
+        return _call(trial, config, f"train(until={until})", lambda: _metrics(trainable.train(until)))
+
+
+def _metrics(returned: Any) -> Metrics:
+    if not isinstance(returned, Mapping) or not returned:
+        raise TypeError(f"must return a dict of metrics, got {returned!r}")
+    return {str(name): float(value) for name, value in returned.items()}
+
+
+def _own(state: Mapping[str, Any]) -> State:
+    """Return copies of arrays that a snapshot can hold."""
+    copies: State = {}
+    for name, array in state.items():
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+            kind = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else repr(array)
+            raise TypeError(f"{name}: must be a NumPy array of numbers or booleans, got {kind}")
+        copies[name] = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+    return copies
+
+
+def _call(trial: int, config: Config, what: str, call: Callable[[], _T]) -> _T:
+    try:
+        return call()
+    except Exception as error:
+        raise StudyError(f"trial {trial}, {what}: {type(error).__name__}: {error}; its config: {config}") from error
