@@ -40,7 +40,7 @@ lint: .venv/installed-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/codespell
 	$(BIN)/clang-format --dry-run --Werror $(CPP_FILES)
 
@@ -85,6 +85,11 @@ docs: .venv/installed-docs
 develop: .venv/installed-test
 	$(CMAKE) -B build/develop $(WITH_PYTHON) -DSHOAL_IN_PLACE=ON
 	$(BIN)/cmake --build build/develop
+
+# Type stubs of the native module. Written only if they differ, so that nothing is installed again for nothing.
+stubs: .venv/installed-test
+	$(BIN)/pybind11-stubgen shoal._core --exit-code -o build/stubs
+	cmp -s build/stubs/shoal/_core.pyi python/shoal/_core.pyi || cp build/stubs/shoal/_core.pyi python/shoal/_core.pyi
 
 bench: .venv/installed-bench
 	$(BIN)/python bench/train_throughput.py $(ARGS)
