@@ -1,0 +1,30 @@
+// What the files of the Python module share. Each binds one area: check, borrow, release the GIL, call.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "shoal/dataset.h"
+
+namespace shoal::bindings {
+
+namespace py = pybind11;
+
+// Never converted: arguments of these types are declared noconvert, so a float64 or strided array is a TypeError.
+template <class T>
+using Array = py::array_t<T, py::array::c_style>;
+
+void bind_device(py::module_& module);
+void bind_network(py::module_& module);
+void bind_optimizer(py::module_& module);
+void bind_dataset(py::module_& module);
+void bind_population(py::module_& module);
+
+// A dataset together with the arrays it points into.
+struct ArrayDataset {
+  py::object x, scale, shift, labels, targets;
+  Dataset view;
+};
+
+}  // namespace shoal::bindings

@@ -1,0 +1,102 @@
+#include "shoal/population.h"
+
+#include <algorithm>
+
+#include "bindings.h"
+#include "shoal/error.h"
+
+namespace shoal::bindings {
+namespace {
+
+// The base of an array that shows a member's block: the block lives as long as any such array, even after a reset.
+py::capsule share(std::shared_ptr<void> owner) {
+  auto held = std::make_unique<std::shared_ptr<void>>(std::move(owner));
+  py::capsule capsule(held.get(), [](void* pointer) { delete static_cast<std::shared_ptr<void>*>(pointer); });
+  held.release();
+  return capsule;
+}
+
+py::dict parameters(Population& population, std::int64_t row) {
+  const py::capsule owner = share(population.owner(row));
+  py::dict views;
+  for (const Parameter& parameter : population.parameters(row)) {
+    Shape strides = parameter.strides;  // in bytes for NumPy
+    for (std::int64_t& stride : strides) stride *= sizeof(float);
+    views[py::str(parameter.name)] = Array<float>(parameter.shape, strides, parameter.data, owner);
+  }
+  return views;
+}
+
+Array<std::uint8_t> state(Population& population, std::int64_t row) {
+  auto* bytes = reinterpret_cast<std::uint8_t*>(population.state(row));
+  return Array<std::uint8_t>(population.state_bytes(row), bytes, share(population.owner(row)));
+}
+
+Array<float> fit(Population& population, const ArrayDataset& data, const Array<std::int64_t>& steps,
+                 std::int64_t record) {
+  require(steps.size() == population.size(), "steps has " + std::to_string(steps.size()) +
+                                                 " entries, expected one per member, " +
+                                                 std::to_string(population.size()));
+  require(record >= 1, "record must be at least 1, got " + std::to_string(record));
+  const std::vector<std::int64_t> counts(steps.data(), steps.data() + steps.size());
+  const std::int64_t longest = counts.empty() ? 0 : std::max<std::int64_t>(0, *std::ranges::max_element(counts));
+  Array<float> losses({population.size(), (longest + record - 1) / record});
+  float* out = losses.mutable_data();
+  py::gil_scoped_release unlocked;
+  population.fit(data.view, counts, record, out);
+  return losses;
+}
+
+py::tuple evaluate(Population& population, const ArrayDataset& data, const std::vector<std::int64_t>& rows) {
+  const auto size = static_cast<py::ssize_t>(rows.size());
+  Array<float> loss(size), accuracy(size);
+  float* const loss_out = loss.mutable_data();
+  float* const accuracy_out = data.view.labels ? accuracy.mutable_data() : nullptr;
+  {
+    py::gil_scoped_release unlocked;
+    population.evaluate(data.view, rows, loss_out, accuracy_out);
+  }
+  if (!accuracy_out) return py::make_tuple(loss, py::none());
+  return py::make_tuple(loss, accuracy);
+}
+
+Array<float> predict(Population& population, const ArrayDataset& data, std::int64_t row) {
+  Array<float> outputs({data.view.samples, population.outputs(row)});
+  float* out = outputs.mutable_data();
+  py::gil_scoped_release unlocked;
+  population.predict(data.view, row, out);
+  return outputs;
+}
+
+}  // namespace
+
+void bind_population(py::module_& module) {
+  py::enum_<DataOrder>(module, "DataOrder").value("own", DataOrder::own).value("shared", DataOrder::shared);
+  py::class_<Counters>(module, "Counters")
+      .def(py::init<>())
+      .def_readonly("step", &Counters::step)
+      .def_readonly("epoch", &Counters::epoch)
+      .def_readonly("offset", &Counters::offset)
+      .def_readonly("diverged", &Counters::diverged);
+  py::class_<Population>(module, "Population")
+      .def(py::init([](Shape input, Optimizer optimizer, Loss loss, std::uint32_t seed, int threads, DataOrder order) {
+             return Population(std::move(input), optimizer, loss, {seed, threads, order});
+           }),
+           py::arg("input"), py::arg("optimizer"), py::arg("loss"), py::kw_only(), py::arg("seed"), py::arg("threads"),
+           py::arg("data_order"))
+      .def("add", &Population::add, py::arg("network"), py::arg("hyperparameters"), py::arg("id"))
+      .def("reset", &Population::reset, py::arg("row"), py::arg("network"), py::arg("hyperparameters"), py::arg("id"))
+      .def("outputs", &Population::outputs, py::arg("row"))
+      .def("set", &Population::set, py::arg("row"), py::arg("hyperparameters"))
+      .def("copy", &Population::copy, py::arg("source"), py::arg("target"))
+      .def("fit", &fit, py::arg("data"), py::arg("steps").noconvert(), py::arg("record"))
+      .def("steps_to_epoch", &Population::steps_to_epoch, py::arg("row"), py::arg("samples"), py::arg("epoch"))
+      .def("evaluate", &evaluate, py::arg("data"), py::arg("rows"))
+      .def("predict", &predict, py::arg("data"), py::arg("row"))
+      .def("counters", &Population::counters, py::arg("row"))
+      .def("parameters", &parameters, py::arg("row"))
+      .def("state", &state, py::arg("row"));
+  module.def("epoch_order", &epoch_order, py::arg("seed"), py::arg("id"), py::arg("epoch"), py::arg("samples"));
+}
+
+}  // namespace shoal::bindings
