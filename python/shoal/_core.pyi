@@ -1,0 +1,124 @@
+"""The native core: bindings of ``csrc/include/shoal``, which documents them. Users go through ``shoal.population``."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+
+class Device:
+    @property
+    def name(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def cores(self) -> int: ...
+
+def devices() -> list[Device]: ...
+def instruction_sets() -> list[str]: ...
+def peak_gflops(threads: int = 0) -> float: ...
+
+class Initializer:
+    __members__: ClassVar[dict[str, Initializer]]
+    he: ClassVar[Initializer]
+    xavier: ClassVar[Initializer]
+    normal: ClassVar[Initializer]
+    uniform: ClassVar[Initializer]
+
+class Layer: ...
+
+class Network:
+    def __init__(self, layers: Sequence[Layer]) -> None: ...
+
+def dense(units: int, initializer: Initializer, scale: float, bias: bool) -> Layer: ...
+def flatten() -> Layer: ...
+def dropout(rate: float) -> Layer: ...
+def relu() -> Layer: ...
+def leaky_relu(slope: float) -> Layer: ...
+def sigmoid() -> Layer: ...
+def tanh() -> Layer: ...
+
+class Optimizer:
+    __members__: ClassVar[dict[str, Optimizer]]
+    sgd: ClassVar[Optimizer]
+    adam: ClassVar[Optimizer]
+    adamw: ClassVar[Optimizer]
+    rmsprop: ClassVar[Optimizer]
+    adagrad: ClassVar[Optimizer]
+
+class Loss:
+    __members__: ClassVar[dict[str, Loss]]
+    cross_entropy: ClassVar[Loss]
+    mse: ClassVar[Loss]
+
+class DataOrder:
+    __members__: ClassVar[dict[str, DataOrder]]
+    own: ClassVar[DataOrder]
+    shared: ClassVar[DataOrder]
+
+class Hyperparameters:
+    lr: float
+    momentum: float
+    nesterov: bool
+    decay: float
+    lr_decay: float
+    decay_every: int
+    weight_decay: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    batch_size: int
+    dropout: Sequence[float]
+
+class Dataset:
+    def __init__(
+        self,
+        shape: Sequence[int],
+        x: NDArray[Any],
+        scale: NDArray[np.float32] | None = None,
+        shift: NDArray[np.float32] | None = None,
+        *,
+        labels: NDArray[np.int32] | None = None,
+        targets: NDArray[np.float32] | None = None,
+        outputs: int = 0,
+    ) -> None: ...
+
+class Counters:
+    @property
+    def step(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def diverged(self) -> bool: ...
+
+class Population:
+    def __init__(
+        self,
+        input: Sequence[int],
+        optimizer: Optimizer,
+        loss: Loss,
+        *,
+        seed: int,
+        threads: int,
+        data_order: DataOrder,
+    ) -> None: ...
+    def add(self, network: Network, hyperparameters: Hyperparameters, id: int) -> int: ...
+    def reset(self, row: int, network: Network, hyperparameters: Hyperparameters, id: int) -> None: ...
+    def outputs(self, row: int) -> int: ...
+    def set(self, row: int, hyperparameters: Hyperparameters) -> None: ...
+    def copy(self, source: Sequence[int], target: Sequence[int]) -> None: ...
+    def fit(self, data: Dataset, steps: NDArray[np.int64], record: int) -> NDArray[np.float32]: ...
+    def steps_to_epoch(self, row: int, samples: int, epoch: int) -> int: ...
+    def evaluate(
+        self, data: Dataset, rows: Sequence[int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]: ...
+    def predict(self, data: Dataset, row: int) -> NDArray[np.float32]: ...
+    def counters(self, row: int) -> Counters: ...
+    def parameters(self, row: int) -> dict[str, NDArray[np.float32]]: ...
+    def state(self, row: int) -> NDArray[np.uint8]: ...
+
+def epoch_order(seed: int, id: int, epoch: int, samples: int) -> list[int]: ...

@@ -1,0 +1,78 @@
+"""From Python's words to the core's: networks, hyperparameters and data sets. Only here is the core imported."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal import _core, nn  # noqa: TID251  on behalf of all others
+from shoal.data import Dataset
+
+Counters = _core.Counters
+Device = _core.Device
+Population = _core.Population
+devices = _core.devices
+version: str = _core.__version__
+
+LOSSES = tuple(_core.Loss.__members__)
+DATA_ORDERS = tuple(_core.DataOrder.__members__)
+
+
+def population(
+    shape: tuple[int, ...], optimizer: str, loss: str, *, seed: int, threads: int, data_order: str
+) -> Population:
+    """Return a population without members; 0 threads means all cores."""
+    return Population(
+        shape,
+        _core.Optimizer.__members__[optimizer],
+        _core.Loss.__members__[loss],
+        seed=seed,
+        threads=threads,
+        data_order=_core.DataOrder.__members__[data_order],
+    )
+
+
+def dataset(data: Dataset) -> _core.Dataset:
+    """Return a view of inputs and goals; the data stay where they are."""
+    goal = {"labels" if data.classification else "targets": data.y}
+    return _core.Dataset(data.shape, data.x, data.scale, data.shift, outputs=data.outputs, **goal)
+
+
+def inputs(
+    x: NDArray[Any], scale: NDArray[np.float32] | None = None, shift: NDArray[np.float32] | None = None
+) -> _core.Dataset:
+    """Return a view of (n, *shape) inputs alone, for prediction."""
+    return _core.Dataset(x.shape[1:], x, scale, shift)
+
+
+def hyperparameters(values: dict[str, Any]) -> _core.Hyperparameters:
+    """Return the core's record of one member's checked values."""
+    result = _core.Hyperparameters()
+    for name, value in values.items():
+        setattr(result, name, value)
+    return result
+
+
+def network(sequential: nn.Sequential) -> _core.Network:
+    """Return the network as the core's list of layers."""
+    return _core.Network([_layer(layer) for layer in sequential.layers])
+
+
+def _layer(layer: nn.Layer) -> _core.Layer:
+    match layer:
+        case nn.Dense():
+            return _core.dense(layer.units, _core.Initializer.__members__[layer.init], layer.scale, layer.bias)
+        case nn.Dropout():
+            return _core.dropout(layer.rate)
+        case nn.LeakyReLU():
+            return _core.leaky_relu(layer.slope)
+        case nn.Flatten():
+            return _core.flatten()
+        case nn.ReLU():
+            return _core.relu()
+        case nn.Sigmoid():
+            return _core.sigmoid()
+        case nn.Tanh():
+            return _core.tanh()

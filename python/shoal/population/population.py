@@ -1,0 +1,385 @@
+"""Members resident on one device, each with its own network, hyperparameters and random streams."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from shoal import nn, rules
+from shoal.data import Dataset
+from shoal.population import arguments, files, hot, native
+from shoal.population.arguments import Rows
+
+Floats: TypeAlias = NDArray[np.float32]
+Counts: TypeAlias = NDArray[np.int64]
+
+_FORMAT = 1  # of saved populations; another version may lay a member's block out differently
+
+
+class Population:
+    """Networks that train side by side.
+
+    What becomes of a member depends on (seed, its id, network, hyperparameters, data, steps) alone, bit for bit on one
+    instruction set: not on threads, on other members, or on where its training was cut into pieces.
+    A population is for one Python thread at a time.
+
+    Args:
+        network: One network for all members, or a list with one for each.
+        members: P, the number of members, >= 0. By default the length of the list, or 1.
+        optimizer: ``"sgd"``, ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"adagrad"``.
+        loss: ``"cross_entropy"`` (softmax against labels) or ``"mse"`` (against float targets).
+        hyperparameters: Values by name: one for all members, or P of them. All optimisers have ``lr decay lr_decay
+            decay_every weight_decay batch_size dropout``; sgd also ``momentum nesterov``; adam and adamw ``beta1 beta2
+            epsilon``; rmsprop ``momentum beta2 epsilon``; adagrad ``epsilon``. ``dropout`` is one rate for all dropout
+            layers of a member, or a sequence with one for each (so P such sequences); by default the network's own.
+        seed: Of everything random, in [0, 2**32).
+        device: ``"auto"`` or ``"cpu"``.
+        ids: P keys of the members' random streams, in [0, 2**32), by default 0, 1, 2, ... Members with the same id,
+            network and hyperparameters are the same.
+        data_order: ``"own"``: each member shuffles by its id. ``"shared"``: all see the same order.
+        input_shape: Shape of one sample. By default that of the first data met; until then there are no weights.
+        threads: CPU threads, by default one for each core this process may use.
+
+    Raises:
+        ValueError: An argument breaks its rule, or a network does not fit ``input_shape``.
+        DeviceError: There is no such device.
+        MemoryError: The members do not fit into memory.
+    """
+
+    def __init__(
+        self,
+        network: nn.Sequential | Sequence[nn.Sequential],
+        members: int | None = None,
+        *,
+        optimizer: str = "sgd",
+        loss: str = "cross_entropy",
+        hyperparameters: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        ids: Sequence[int] | None = None,
+        data_order: str = "own",
+        input_shape: Sequence[int] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        arguments.check_device(device)
+        self._networks = arguments.networks(network, members)
+        self._optimizer = rules.choice(optimizer, "optimizer", hot.OPTIMIZERS)
+        self._loss = rules.choice(loss, "loss", native.LOSSES)
+        self._data_order = rules.choice(data_order, "data_order", native.DATA_ORDERS)
+        self._seed = rules.integer(seed, "seed", high=2**32 - 1)
+        self._threads = 0 if threads is None else rules.integer(threads, "threads", low=1, high=1024)
+        self._ids = arguments.ids(ids, self.members)
+        split = hot.per_member({} if hyperparameters is None else hyperparameters, self.members, self._optimizer)
+        self._values = [self._complete(p, self._networks[p], values) for p, values in enumerate(split)]
+        self._shape: tuple[int, ...] = ()
+        self._normalisation: tuple[Floats | None, Floats | None] = (None, None)  # scale, shift of the data trained on
+        self._core: native.Population | None = None
+        if input_shape is not None:
+            self._build(arguments.shape(input_shape))
+
+    def _complete(self, row: int, network: nn.Sequential, given: Mapping[str, Any]) -> hot.Values:
+        return hot.defaults(self._optimizer, network) | hot.check(given, network, f"member {row}")
+
+    def _build(self, shape: tuple[int, ...]) -> native.Population:
+        core = native.population(
+            shape,
+            self._optimizer,
+            self._loss,
+            seed=self._seed,
+            threads=self._threads,
+            data_order=self._data_order,
+        )
+        for p, (network, values, key) in enumerate(zip(self._networks, self._values, self._ids, strict=True)):
+            try:
+                core.add(native.network(network), native.hyperparameters(values), key)
+            except ValueError as error:
+                raise ValueError(f"network of member {p}: {error}") from None
+        self._core, self._shape = core, shape
+        return core
+
+    def _built(self) -> native.Population:
+        if self._core is None:
+            raise ValueError("this population has no weights yet: give it an input_shape, or train it first")
+        return self._core
+
+    def _built_for(self, shape: tuple[int, ...], name: str) -> native.Population:
+        if self._core is None:
+            return self._build(shape)
+        if shape != self._shape:
+            raise ValueError(f"{name}: a sample has shape {shape}, this population was made for {self._shape}")
+        return self._core
+
+    @property
+    def members(self) -> int:
+        """P, the number of members."""
+        return len(self._networks)
+
+    @property
+    def networks(self) -> tuple[nn.Sequential, ...]:
+        """The members' networks."""
+        return tuple(self._networks)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The keys of the members' random streams."""
+        return tuple(self._ids)
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """Shape of one sample; None until the population has met data."""
+        return self._shape or None
+
+    @property
+    def steps(self) -> Counts:
+        """(P,) optimiser steps taken."""
+        return np.array([counters.step for counters in self._counters()], np.int64)
+
+    @property
+    def epochs(self) -> Counts:
+        """(P,) full passes over the data."""
+        return np.array([counters.epoch for counters in self._counters()], np.int64)
+
+    @property
+    def diverged(self) -> NDArray[np.bool_]:
+        """(P,) whether the loss became NaN or infinite: such a member trains no more until ``copy`` or ``reset``."""
+        return np.array([counters.diverged for counters in self._counters()], np.bool_)
+
+    def _counters(self) -> list[native.Counters]:
+        core = self._core
+        return [native.Counters() if core is None else core.counters(p) for p in range(self.members)]
+
+    def train(
+        self,
+        data: Dataset,
+        steps: ArrayLike | None = None,
+        *,
+        epochs: ArrayLike | None = None,
+        record: int | None = None,
+    ) -> Floats:
+        """Train all members.
+
+        Args:
+            data: What to train on; it is read where it lies.
+            steps: How many batches: one number, or (P,) of them. 0 leaves a member alone.
+            epochs: Instead of ``steps``, how many passes over the data at each member's own batch size; the rest of a
+                pass already begun counts as one. The last batch of a pass may be short.
+            record: Give a curve, with one point for this many steps.
+
+        Returns:
+            (P,) mean training loss over the steps taken, NaN where there were none. With ``record`` (P, T) mean losses
+            of each ``record`` steps, T = ceil(largest number of steps / record).
+
+        Raises:
+            ValueError: An argument breaks its rule, or the data do not fit the networks or the loss.
+        """
+        core = self._fitting(data)
+        if (steps is None) == (epochs is None):
+            raise ValueError(f"train: give steps or epochs, not both; got steps={steps!r}, epochs={epochs!r}")
+        if steps is not None:
+            counts = arguments.counts(steps, "steps", self.members)
+        else:
+            counts = self._steps_of(arguments.counts(epochs, "epochs", self.members), len(data))
+        longest = max(int(counts.max(initial=0)), 1)
+        every = longest if record is None else rules.integer(record, "record", low=1)
+        self._normalisation = (data.scale, data.shift)
+        curves = core.fit(native.dataset(data), counts, every)
+        if record is not None:
+            return curves
+        return curves[:, 0] if curves.shape[1] else np.full(self.members, np.nan, np.float32)
+
+    def _steps_of(self, epochs: Counts, samples: int) -> Counts:
+        core, until = self._built(), epochs + self.epochs
+        steps = [core.steps_to_epoch(p, samples, int(until[p])) if epochs[p] else 0 for p in range(self.members)]
+        return np.array(steps, np.int64)
+
+    def _fitting(self, data: Dataset) -> native.Population:
+        arguments.check_goal(data, self._loss)
+        core = self._built_for(data.shape, data.name)
+        for p in range(self.members):
+            arguments.check_outputs(core.outputs(p), data, p)
+        return core
+
+    def evaluate(self, data: Dataset, members: Rows | None = None) -> dict[str, Floats]:
+        """Return the mean loss, and for cross_entropy the accuracy in [0, 1], with dropout off.
+
+        Args:
+            data: What to evaluate on.
+            members: The M rows to evaluate, by default all.
+
+        Returns:
+            ``{"loss": (M,), "accuracy": (M,)}``, in the order of ``members``.
+
+        Raises:
+            ValueError: There is no such member, or the data do not fit the networks or the loss.
+        """
+        rows = list(range(self.members)) if members is None else arguments.rows(members, self.members)
+        loss, accuracy = self._fitting(data).evaluate(native.dataset(data), rows)
+        return {"loss": loss} if accuracy is None else {"loss": loss, "accuracy": accuracy}
+
+    def predict(self, x: Dataset | ArrayLike, member: int = 0) -> Floats:
+        """Return one member's outputs, (n, outputs): probabilities for cross_entropy, values for mse.
+
+        Args:
+            x: A data set, or (n, *shape) numbers as they are in one: the normalisation of the data last trained on is
+                applied to them. Anything but uint8 is read as float32.
+            member: Its row.
+
+        Raises:
+            ValueError: There is no such member, or ``x`` does not have the shape of the input or is not finite.
+        """
+        row = arguments.row(member, self.members)
+        if isinstance(x, Dataset):
+            return self._built_for(x.shape, x.name).predict(native.inputs(x.x, x.scale, x.shift), row)
+        array = arguments.inputs(x)
+        core = self._built_for(array.shape[1:], "x")
+        return core.predict(native.inputs(array, *self._normalisation), row)
+
+    def copy(self, source: Rows, target: Rows) -> None:
+        """Give target[i] the weights, optimiser state and counters of source[i]; it keeps its hyperparameters and id.
+
+        All sources are read before any target is written.
+
+        Raises:
+            ValueError: There is no such member, a target appears twice, or the two differ in structure.
+        """
+        self._built().copy(arguments.rows(source, self.members), arguments.rows(target, self.members))
+
+    def set(self, members: Rows, **values: Any) -> None:
+        """Change hyperparameters between steps: ``pop.set(7, lr=0.01)``, ``pop.set([1, 2], lr=[0.1, 0.2])``.
+
+        Raises:
+            ValueError: There is no such member or name, or a value breaks its rule; nothing is changed then.
+        """
+        rows = arguments.rows(members, self.members)
+        one = not isinstance(members, Sequence | np.ndarray)
+        given = {name: [value] for name, value in values.items()} if one else values
+        split = hot.per_member(given, len(rows), self._optimizer)
+        checked = [hot.check(mine, self._networks[p], f"member {p}") for p, mine in zip(rows, split, strict=True)]
+        for p, mine in zip(rows, checked, strict=True):
+            self._values[p] = self._values[p] | mine
+            if self._core is not None:
+                self._core.set(p, native.hyperparameters(self._values[p]))
+
+    def reset(
+        self,
+        member: int,
+        network: nn.Sequential | None = None,
+        id: int | None = None,
+        hyperparameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Put a fresh member into a row. Views of the old one stay valid, but it trains no more.
+
+        Args:
+            member: The row.
+            network: By default the old member's.
+            id: By default the old member's: with the same network it starts from the same weights.
+            hyperparameters: By name; what is not named is as in a new population.
+
+        Raises:
+            ValueError: An argument breaks its rule, or the network does not fit the data; the old member stays then.
+        """
+        p = arguments.row(member, self.members)
+        (layers,) = arguments.networks(self._networks[p] if network is None else network, 1)
+        (key,) = arguments.ids([self._ids[p] if id is None else id], 1)
+        given = {} if hyperparameters is None else hyperparameters
+        hot.check_names(given, self._optimizer)
+        values = self._complete(p, layers, given)
+        if self._core is not None:
+            self._core.reset(p, native.network(layers), native.hyperparameters(values), key)
+        self._networks[p], self._values[p], self._ids[p] = layers, values, key
+
+    def hyperparameters(self, member: int) -> dict[str, Any]:
+        """Return the values a member trains with; ``dropout`` is a tuple with one rate per dropout layer."""
+        return dict(self._values[arguments.row(member, self.members)])
+
+    def parameters(self, member: int) -> dict[str, Floats]:
+        """Return views of the weights: ``"dense1.weight"`` (outputs, inputs), ``"dense1.bias"`` (outputs,), ..."""
+        return self._built().parameters(arguments.row(member, self.members))
+
+    def state(self, member: int) -> NDArray[np.uint8]:
+        """Return a view of the member's whole block: counters, weights, optimiser state."""
+        return self._built().state(arguments.row(member, self.members))
+
+    def load_state(self, member: int, state: bytes | bytearray | memoryview | NDArray[np.uint8]) -> None:
+        """Overwrite a member's block by that of a member of the same structure; it trains on exactly from there.
+
+        Raises:
+            ValueError: The size differs, or the counters in it cannot be right; the member stays as it was.
+        """
+        row = arguments.row(member, self.members)
+        core, new = self._built(), np.frombuffer(state, np.uint8)
+        block = core.state(row)
+        if new.size != block.size:
+            raise ValueError(f"state of member {row}: must have {block.size} bytes, got {new.size}")
+        old = block.copy()
+        block[:] = new
+        counters = core.counters(row)
+        if min(counters.step, counters.epoch, counters.offset) < 0:
+            block[:] = old
+            raise ValueError(f"state of member {row}: its counters are negative, so it is not a saved state")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a safetensors file with everything needed to train on exactly; a kill leaves the old file or the new.
+
+        Raises:
+            ValueError: The population has no weights yet.
+            OSError: The file cannot be written.
+        """
+        core = self._built()
+        tensors: files.Tensors = {f"member{p}": core.state(p) for p in range(self.members)}
+        for name, factors in zip(("scale", "shift"), self._normalisation, strict=True):
+            if factors is not None:
+                tensors[name] = factors
+        description = {
+            "population": _FORMAT,
+            "input_shape": self._shape,
+            "optimizer": self._optimizer,
+            "loss": self._loss,
+            "seed": self._seed,
+            "data_order": self._data_order,
+            "ids": self._ids,
+            "networks": [network.describe() for network in self._networks],
+            "hyperparameters": self._values,
+        }
+        files.write(path, tensors, description)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, device: str = "auto", threads: int | None = None) -> Population:
+        """Return the population that ``save`` wrote.
+
+        Raises:
+            ValueError: The file is truncated, damaged, or holds something else.
+            OSError: It cannot be read.
+        """
+        tensors, saved = files.read(path)
+        try:
+            if saved["population"] != _FORMAT:
+                raise ValueError(f"saved as format {saved['population']}, this version of shoal reads {_FORMAT}")
+            return cls._restore(tensors, saved, device, threads)
+        except KeyError as error:
+            raise ValueError(f"{path}: not a saved population, it has no entry {error}") from None
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{path}: {error}") from error
+
+    @classmethod
+    def _restore(cls, tensors: files.Tensors, saved: dict[str, Any], device: str, threads: int | None) -> Population:
+        population = cls(
+            [nn.Sequential.from_description(layers) for layers in saved["networks"]],
+            ids=saved["ids"],
+            device=device,
+            threads=threads,
+            **{name: saved[name] for name in ("optimizer", "loss", "seed", "data_order")},
+        )
+        for p, values in zip(range(population.members), saved["hyperparameters"], strict=True):
+            population.set(p, **values)
+        shape = arguments.shape(saved["input_shape"])
+        population._build(shape)
+        scale, shift = (arguments.factors(tensors.get(name), name, shape) for name in ("scale", "shift"))
+        population._normalisation = (scale, shift)
+        for p in range(population.members):
+            population.load_state(p, tensors[f"member{p}"])
+        return population
