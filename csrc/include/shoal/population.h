@@ -91,4 +91,7 @@ class Population {
   std::unique_ptr<Impl> impl_;
 };
 
+// The order in which member `id` sees the samples in pass `epoch` (data_order shared: id 0).
+std::vector<std::int64_t> epoch_order(std::uint32_t seed, std::uint32_t id, std::int64_t epoch, std::int64_t samples);
+
 }  // namespace shoal

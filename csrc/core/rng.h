@@ -1,0 +1,69 @@
+// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
+// key = (study seed, member id); counter = (element, row, step, purpose). A number depends on what it is for, never on
+// thread, row of the population or call order.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "core/share.h"
+
+namespace shoal {
+
+enum class Purpose : std::uint32_t { initial_weights = 1, data_order = 2, dropout = 3 };
+
+struct PhiloxKey {
+  std::uint32_t seed, id;
+};
+
+inline constexpr std::uint32_t kPhiloxM0 = 0xD2511F53u, kPhiloxM1 = 0xCD9E8D57u;
+inline constexpr std::uint32_t kPhiloxW0 = 0x9E3779B9u, kPhiloxW1 = 0xBB67AE85u;
+inline constexpr int kPhiloxRounds = 10;
+
+// The fourth counter word: which stream, and within it which layer.
+inline std::uint32_t stream(Purpose purpose, std::uint32_t layer = 0) {
+  return static_cast<std::uint32_t>(purpose) << 24 | layer;
+}
+
+std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, PhiloxKey key);
+
+// Two independent standard normal numbers from four random words (Box and Muller 1958), in double so that every machine
+// rounds to the same float.
+std::array<double, 2> normal_pair(const std::array<std::uint32_t, 4>& words);
+
+// A random permutation of [0, n) that can be evaluated at any point: a Feistel network of kShuffleRounds rounds over
+// [0, left) x [0, 2^bits), left * 2^bits >= n, walking on where the value falls outside [0, n) (Black and Rogaway 2002).
+// Fewer than 2^bits of the values fall outside, about one in sqrt(n).
+inline constexpr int kShuffleRounds = 6;
+
+struct Shuffle {
+  Shuffle(std::uint32_t count, PhiloxKey key, std::uint32_t epoch);
+
+  std::uint32_t n, left, bits;
+  std::uint32_t keys[kShuffleRounds];
+};
+
+// One pass of the network; the result may be n or more.
+SHOAL_INLINE std::uint32_t shuffle_pass(const Shuffle& s, std::uint32_t i) {
+  const std::uint32_t mask = (1u << s.bits) - 1;
+  std::uint32_t a = i >> s.bits, b = i & mask;
+  for (int round = 0; round < kShuffleRounds; round += 2) {
+    // mix(): every input bit reaches the upper half, which is scaled to [0, left) without a division.
+    std::uint32_t x = (b ^ s.keys[round]) * 0x85EBCA6Bu;
+    x = (x ^ x >> 15) * 0xC2B2AE35u;
+    a += (x >> 16) * s.left >> 16;
+    a = a < s.left ? a : a - s.left;
+    std::uint32_t y = (a ^ s.keys[round + 1]) * 0x85EBCA6Bu;
+    y = (y ^ y >> 15) * 0xC2B2AE35u;
+    b = (b + (y >> 16)) & mask;
+  }
+  return a << s.bits | b;
+}
+
+SHOAL_INLINE std::uint32_t shuffled(const Shuffle& s, std::uint32_t i) {
+  do i = shuffle_pass(s, i);
+  while (i >= s.n);
+  return i;
+}
+
+}  // namespace shoal

@@ -1,0 +1,84 @@
+#include "engine/member.h"
+
+#include <cmath>
+#include <string>
+
+#include "kernels/dense.h"
+#include "shoal/error.h"
+
+namespace shoal {
+namespace {
+
+struct Spread {
+  bool normal;
+  double width;  // standard deviation, or bound of the uniform
+};
+
+Spread spread(const Stage& s) {
+  const double scale = s.layer.scale;
+  const auto inputs = static_cast<double>(s.inputs), outputs = static_cast<double>(s.outputs);
+  switch (s.layer.initializer) {
+    case Initializer::he: return {true, scale * std::sqrt(2 / inputs)};
+    case Initializer::xavier: return {false, scale * std::sqrt(6 / (inputs + outputs))};
+    case Initializer::normal: return {true, scale};
+    case Initializer::uniform: return {false, scale};
+  }
+  return {};
+}
+
+// Weight (o, i) draws from counter (i, o, layer), so it does not depend on how rows are padded.
+void initialise(const Stage& s, std::uint32_t layer, PhiloxKey key, float* weight) {
+  const Spread draw = spread(s);
+  for (std::int64_t o = 0; o < s.outputs; ++o) {
+    for (std::int64_t i = 0; i < s.inputs; i += 2) {
+      const auto words = philox({static_cast<std::uint32_t>(i / 2), static_cast<std::uint32_t>(o), 0,
+                                 stream(Purpose::initial_weights, layer)}, key);
+      const auto uniform = [](std::uint32_t word) { return (word + 0.5) / 2147483648.0 - 1; };  // in (-1, 1)
+      const auto pair = draw.normal ? normal_pair(words) : std::array<double, 2>{uniform(words[0]), uniform(words[2])};
+      float* w = weight + o * padded(s.inputs) + i;
+      w[0] = static_cast<float>(draw.width * pair[0]);
+      if (i + 1 < s.inputs) w[1] = static_cast<float>(draw.width * pair[1]);
+    }
+  }
+}
+
+void check(bool holds, const char* name, double value, const char* rule) {
+  require(holds, std::string(name) + " must be " + rule + ", got " + std::to_string(value));
+}
+
+void check_fraction(const char* name, float value) { check(value >= 0 && value < 1, name, value, "in [0, 1)"); }
+
+}  // namespace
+
+Member make_member(std::shared_ptr<const Program> program, Optimizer optimizer, const Hyperparameters& hyperparameters, PhiloxKey key) {
+  Member member{program, nullptr, checked(hyperparameters, *program), key};
+  const auto floats = static_cast<std::size_t>(program->parameters * (1 + slots(optimizer)));
+  member.block = std::make_shared<Buffer>(sizeof(BlockHeader) + floats * sizeof(float));
+  std::uint32_t layer = 0;
+  for (const Stage& stage : program->stages) {
+    if (stage.has_product()) initialise(stage, layer++, key, member.parameters() + stage.weight);
+  }
+  return member;
+}
+
+Hyperparameters checked(const Hyperparameters& hyperparameters, const Program& program) {
+  Hyperparameters h = hyperparameters;
+  check(h.lr >= 0 && std::isfinite(h.lr), "lr", h.lr, ">= 0 and finite");
+  check_fraction("momentum", h.momentum);
+  check(h.decay >= 0 && std::isfinite(h.decay), "decay", h.decay, ">= 0 and finite");
+  check(h.lr_decay > 0 && std::isfinite(h.lr_decay), "lr_decay", h.lr_decay, "> 0 and finite");
+  check(h.decay_every >= 1, "decay_every", static_cast<double>(h.decay_every), ">= 1");
+  check(h.weight_decay >= 0 && std::isfinite(h.weight_decay), "weight_decay", h.weight_decay, ">= 0 and finite");
+  check_fraction("beta1", h.beta1);
+  check_fraction("beta2", h.beta2);
+  check(h.epsilon > 0 && std::isfinite(h.epsilon), "epsilon", h.epsilon, "> 0 and finite");
+  check(h.batch_size >= 1, "batch_size", static_cast<double>(h.batch_size), ">= 1");
+  if (h.dropout.empty()) h.dropout = program.dropout;
+  require(h.dropout.size() == program.dropout.size(), "dropout has " + std::to_string(h.dropout.size()) +
+                                                          " rates, the network has " + std::to_string(program.dropout.size()) +
+                                                          " dropout layers");
+  for (const float rate : h.dropout) check_fraction("dropout", rate);
+  return h;
+}
+
+}  // namespace shoal

@@ -1,0 +1,37 @@
+// One network being trained: its program, its hyperparameters, and one block of memory with all that training changes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "core/buffer.h"
+#include "core/rng.h"
+#include "engine/program.h"
+#include "kernels/update.h"
+#include "shoal/optimizer.h"
+#include "shoal/population.h"
+
+namespace shoal {
+
+// Start of a block; parameters follow, then the optimiser's slots, each as long as the parameters.
+struct alignas(kAlignment) BlockHeader {
+  Counters counters;
+};
+
+struct Member {
+  std::shared_ptr<const Program> program;
+  std::shared_ptr<Buffer> block;
+  Hyperparameters hyperparameters;  // dropout: one rate per dropout layer
+  PhiloxKey key{};
+
+  Counters& counters() const { return reinterpret_cast<BlockHeader*>(block->data())->counters; }
+  float* parameters() const { return reinterpret_cast<float*>(block->data() + sizeof(BlockHeader)); }
+};
+
+// A freshly initialised member.
+Member make_member(std::shared_ptr<const Program> program, Optimizer optimizer, const Hyperparameters& hyperparameters, PhiloxKey key);
+
+// The hyperparameters with every dropout rate filled in; throws InvalidArgument where one is out of its range.
+Hyperparameters checked(const Hyperparameters& hyperparameters, const Program& program);
+
+}  // namespace shoal

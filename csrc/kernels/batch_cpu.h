@@ -1,0 +1,83 @@
+// Batches on the CPU. Bound by the reads of scattered samples; conversion and normalisation are hidden behind them.
+#pragma once
+
+#include "kernels/batch.h"
+#include "kernels/dense.h"
+#include "kernels/simd.h"
+
+namespace shoal::SHOAL_ISA {
+
+static void batch_order(const BatchOrder& f) {
+  const Shuffle s = *f.shuffle;
+  for (std::uint32_t i = 0; i < f.count; ++i) f.index[i] = shuffle_pass(s, f.first + i);  // vectorised: no branches
+  for (std::uint32_t i = 0; i < f.count; ++i) {
+    if (f.index[i] >= s.n) f.index[i] = shuffled(s, f.index[i]);
+  }
+}
+
+SHOAL_INLINE vf to_float(const std::uint8_t* p) {
+  using vb = std::uint8_t __attribute__((vector_size(W)));
+  vb bytes;
+  __builtin_memcpy(&bytes, p, sizeof bytes);
+  return __builtin_convertvector(__builtin_convertvector(bytes, vi), vf);
+}
+SHOAL_INLINE vf to_float(const float* p) { return load_unaligned(p); }
+
+template <class T>
+static void gather_row(const T* from, std::int64_t features, const float* scale, const float* shift, float* to) {
+  std::int64_t i = 0;
+  for (; i + W <= features; i += W) store(to + i, to_float(from + i) * load(scale + i) + load(shift + i));
+  if (i < features) {
+    T rest[W] = {};
+    __builtin_memcpy(rest, from + i, static_cast<std::size_t>(features - i) * sizeof(T));
+    store(to + i, to_float(rest) * load(scale + i) + load(shift + i));
+    i += W;
+  }
+  for (; i < padded(features); i += W) store(to + i, vf{});
+}
+
+static void batch_gather(const BatchGather& f, int rank, int size) {
+  const Dataset& d = *f.data;
+  const std::int64_t stride = padded(f.features), target_stride = padded(d.outputs);
+  const Range mine = share(f.rows, rank, size);
+  for (std::int64_t row = mine.begin; row < mine.end; ++row) {
+    const std::int64_t sample = f.index[row];
+    if (d.x_u8) {
+      gather_row(d.x_u8 + sample * f.features, f.features, f.scale, f.shift, f.x + row * stride);
+    } else {
+      gather_row(d.x_f32 + sample * f.features, f.features, f.scale, f.shift, f.x + row * stride);
+    }
+    if (f.labels) f.labels[row] = d.labels[sample];
+    if (f.targets) {
+      for (std::int64_t i = 0; i < target_stride; ++i) {
+        f.targets[row * target_stride + i] = i < d.outputs ? d.targets[sample * d.outputs + i] : 0.0f;
+      }
+    }
+  }
+}
+
+template <class T>
+SHOAL_INLINE void lane_gather_row(const T* from, const LaneGather& f, float* to) {
+  for (std::int64_t i = 0; i < f.features; ++i) to[i * W] = static_cast<float>(from[i]) * f.scale[i] + f.shift[i];
+}
+
+static void lane_gather(const LaneGather& f) {
+  const Dataset& d = *f.data;
+  for (std::int64_t row = 0; row < f.rows; ++row) {
+    for (int l = 0; l < W; ++l) {
+      const std::int64_t sample = f.index[l * f.rows + row];
+      float* x = f.x + row * f.features * W + l;
+      if (d.x_u8) {
+        lane_gather_row(d.x_u8 + sample * f.features, f, x);
+      } else {
+        lane_gather_row(d.x_f32 + sample * f.features, f, x);
+      }
+      if (f.labels) f.labels[row * W + l] = d.labels[sample];
+      if (f.targets) {
+        for (std::int64_t i = 0; i < d.outputs; ++i) f.targets[(row * d.outputs + i) * W + l] = d.targets[sample * d.outputs + i];
+      }
+    }
+  }
+}
+
+}  // namespace shoal::SHOAL_ISA

@@ -1,0 +1,2 @@
+#define SHOAL_ISA avx2
+#include "kernels/cpu.inc"

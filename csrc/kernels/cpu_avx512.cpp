@@ -1,0 +1,2 @@
+#define SHOAL_ISA avx512
+#include "kernels/cpu.inc"

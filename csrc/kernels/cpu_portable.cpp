@@ -1,0 +1,2 @@
+#define SHOAL_ISA portable
+#include "kernels/cpu.inc"

@@ -1,0 +1,53 @@
+// The three products of a dense layer, y = x W^T, for one member. Weights are (outputs, inputs) row-major. Rows of every array
+// start on a 64-byte boundary: strides are multiples of kPad floats and the padding holds zeros, so that lanes run along the
+// inputs and any batch size and number of outputs fills them.
+//
+// `rank` of `size` threads computes its share of the output tiles; each sum has one owner and one order, so the result does not
+// depend on `size`.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/update.h"
+
+namespace shoal {
+
+inline constexpr std::int64_t kPad = 16;
+
+inline std::int64_t padded(std::int64_t n) { return (n + kPad - 1) / kPad * kPad; }
+
+struct DenseShape {
+  std::int64_t rows;           // B, >= 1
+  std::int64_t inputs;         // without padding; rows of x and W are padded(inputs) apart
+  std::int64_t outputs;        // without padding; rows of y are padded(outputs) apart
+};
+
+// y = x W^T. Padding of y is left alone.
+struct DenseForward {
+  DenseShape shape;
+  const float* x;       // (B, inputs)
+  const float* weight;  // (outputs, inputs)
+  float* y;             // (B, outputs)
+};
+
+// dx = dy W.
+struct DenseBackwardData {
+  DenseShape shape;
+  const float* dy;      // (B, outputs)
+  const float* weight;  // (outputs, inputs)
+  float* dx;            // (B, inputs), padding becomes zero
+};
+
+// W and b take one optimiser step with the gradients dy^T x and sum_B dy, which never reach memory. Optimiser slots lie
+// slot_stride, 2 slot_stride floats after their weights.
+struct DenseBackwardWeights {
+  DenseShape shape;
+  const float* x;           // (B, inputs)
+  const float* dy;          // (B, outputs)
+  float* weight;            // (outputs, inputs) in/out
+  float* bias;              // (outputs,) in/out, or null
+  std::int64_t slot_stride;
+  Update update;
+};
+
+}  // namespace shoal

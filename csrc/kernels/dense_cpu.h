@@ -1,0 +1,213 @@
+// Dense layers on the CPU: two register tiles, dot and outer, and the loops around them. Bound by FMA while a member's weights and
+// a batch stay in L2: 2 B inputs outputs FLOPs each against 4 inputs outputs bytes of weights (16 with momentum in the update).
+#pragma once
+
+#include "kernels/dense.h"
+#include "kernels/simd.h"
+#include "kernels/update_cpu.h"
+
+namespace shoal::SHOAL_ISA {
+
+constexpr int kVectorsPerPad = static_cast<int>(kPad) / W;
+
+// ---- dot: C[m][n] = sum_k A[m][k] B[n][k], lanes along k -----------------------------------------------------------------
+
+// Adds neighbouring halves of two vectors of partial sums: where each holds groups of G lanes, the result holds groups of G / 2, those
+// of u first.
+template <int G>
+SHOAL_INLINE vf fold(vf u, vf v) {
+  vi low{}, high{};
+  for (int l = 0; l < W; ++l) {
+    const int half = l % (W / 2);
+    const int from = (l < W / 2 ? 0 : W) + half / (G / 2) * G + half % (G / 2);
+    low[l] = from;
+    high[l] = from + G / 2;
+  }
+  return __builtin_shuffle(u, v, low) + __builtin_shuffle(u, v, high);
+}
+
+// The lane sums of sums[0..count), count a power of two and at most W, in the first `count` lanes.
+template <int G, int count>
+SHOAL_INLINE vf lane_sums(vf* sums) {
+  if constexpr (G == 1) {
+    return sums[0];
+  } else if constexpr (count == 1) {
+    vf once[1] = {fold<G>(sums[0], sums[0])};
+    return lane_sums<G / 2, 1>(once);
+  } else {
+    for (int i = 0; i < count / 2; ++i) sums[i] = fold<G>(sums[2 * i], sums[2 * i + 1]);
+    return lane_sums<G / 2, count / 2>(sums);
+  }
+}
+
+constexpr int power_of_two(int n) { return n <= 1 ? 1 : 2 * power_of_two((n + 1) / 2); }
+
+template <int M, int N>
+SHOAL_INLINE void dot_tile(std::int64_t k, const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride, float* c,
+                           std::int64_t c_stride) {
+  constexpr int kLanes = power_of_two(N);
+  vf sum[M][kLanes] = {};
+  for (std::int64_t i = 0; i < k; i += W) {
+    vf bs[N];
+    for (int n = 0; n < N; ++n) bs[n] = load(b + n * b_stride + i);
+    for (int m = 0; m < M; ++m) {
+      const vf x = load(a + m * a_stride + i);
+      for (int n = 0; n < N; ++n) sum[m][n] += x * bs[n];
+    }
+  }
+  for (int m = 0; m < M; ++m) {
+    if constexpr (kLanes <= W) {
+      const vf sums = lane_sums<W, kLanes>(sum[m]);
+      __builtin_memcpy(c + m * c_stride, &sums, N * sizeof(float));
+    } else {  // more sums than lanes: W at a time
+      for (int n = 0; n < N; n += W) {
+        const vf sums = lane_sums<W, W>(sum[m] + n);
+        __builtin_memcpy(c + m * c_stride + n, &sums, (N - n < W ? N - n : W) * sizeof(float));
+      }
+    }
+  }
+}
+
+// Rows of A in tiles of M, the rest in smaller ones.
+template <int M, int N>
+SHOAL_INLINE void dot_rows(std::int64_t rows, std::int64_t k, const float* a, std::int64_t a_stride, const float* b,
+                           std::int64_t b_stride, float* c, std::int64_t c_stride) {
+  for (; rows >= M; rows -= M, a += M * a_stride, c += M * c_stride) dot_tile<M, N>(k, a, a_stride, b, b_stride, c, c_stride);
+  if constexpr (M > 1) {
+    if (rows > 0) dot_rows<M - 1, N>(rows, k, a, a_stride, b, b_stride, c, c_stride);
+  }
+}
+
+// The widest tile: kDotN weight rows stay in L1 while the batch streams past them.
+constexpr int kDotN = W >= 16 ? 8 : 4;
+constexpr int kDotM = 6;
+
+template <int N>
+static void dot_panel(const DenseForward& f, std::int64_t first) {
+  const std::int64_t stride = padded(f.shape.inputs);
+  constexpr int M = kAccumulators / N < kDotM ? kAccumulators / N : kDotM;
+  dot_rows<M, N>(f.shape.rows, stride, f.x, stride, f.weight + first * stride, stride, f.y + first,
+                                 padded(f.shape.outputs));
+}
+
+template <int N>
+SHOAL_INLINE void dot_panel_of(int n, const DenseForward& f, std::int64_t first) {
+  if (n == N) return dot_panel<N>(f, first);
+  if constexpr (N > 1) dot_panel_of<N - 1>(n, f, first);
+}
+
+static void dense_forward(const DenseForward& f, int rank, int size) {
+  const std::int64_t panels = (f.shape.outputs + kDotN - 1) / kDotN;  // of nearly equal width
+  const Range mine = share(panels, rank, size);
+  for (std::int64_t p = mine.begin; p < mine.end; ++p) {
+    const std::int64_t first = f.shape.outputs * p / panels, last = f.shape.outputs * (p + 1) / panels;
+    dot_panel_of<kDotN>(static_cast<int>(last - first), f, first);
+  }
+}
+
+// ---- outer: C[m][n] = sum_k A[k][m] B[k][n], lanes along n ---------------------------------------------------------------
+
+constexpr int kOuterN = 2;                        // vectors
+constexpr int kOuterM = kAccumulators / kOuterN;
+
+// A is walked by two strides, so that the same tile serves dy (k = row) and dy^T (k = output).
+struct OuterA {
+  const float* data;
+  std::int64_t m_stride, k_stride;
+};
+
+template <int M, int N>
+SHOAL_INLINE void outer_tile(std::int64_t k, const OuterA& a, const float* b, std::int64_t b_stride, float* c,
+                             std::int64_t c_stride) {
+  vf sum[M][N] = {};
+  const float* as = a.data;
+  for (std::int64_t i = 0; i < k; ++i, as += a.k_stride, b += b_stride) {
+    vf bs[N];
+    for (int n = 0; n < N; ++n) bs[n] = load(b + n * W);
+    for (int m = 0; m < M; ++m) {
+      const vf x = splat(as[m * a.m_stride]);
+      for (int n = 0; n < N; ++n) sum[m][n] += x * bs[n];
+    }
+  }
+  for (int m = 0; m < M; ++m) {
+    for (int n = 0; n < N; ++n) store(c + m * c_stride + n * W, sum[m][n]);
+  }
+}
+
+template <int M, int N>
+SHOAL_INLINE void outer_tile_of(int m, std::int64_t k, const OuterA& a, const float* b, std::int64_t b_stride, float* c,
+                                std::int64_t c_stride) {
+  if (m == M) return outer_tile<M, N>(k, a, b, b_stride, c, c_stride);
+  if constexpr (M > 1) outer_tile_of<M - 1, N>(m, k, a, b, b_stride, c, c_stride);
+}
+
+// One tile of m <= kOuterM rows and n <= kOuterN vectors.
+static void outer(int m, int n, std::int64_t k, const OuterA& a, const float* b, std::int64_t b_stride, float* c,
+                  std::int64_t c_stride) {
+  if (n == kOuterN) return outer_tile_of<kOuterM, kOuterN>(m, k, a, b, b_stride, c, c_stride);
+  outer_tile_of<kOuterM, 1>(m, k, a, b, b_stride, c, c_stride);
+}
+
+// Calls tile(row, m, column, n) for every tile of a (rows, padded(columns)) matrix in this thread's share; column and n in
+// vectors. Columns go outermost: their slab of B stays in L1.
+template <class Tile>
+SHOAL_INLINE void for_outer_tiles(std::int64_t rows, std::int64_t columns, int rank, int size, const Tile& tile) {
+  const std::int64_t vectors = padded(columns) / W;
+  const std::int64_t slabs = (vectors + kOuterN - 1) / kOuterN, panels = (rows + kOuterM - 1) / kOuterM;
+  const Range mine = share(slabs * panels, rank, size);
+  for (std::int64_t t = mine.begin; t < mine.end; ++t) {
+    const std::int64_t column = t / panels * kOuterN, p = t % panels;
+    const std::int64_t row = rows * p / panels, next = rows * (p + 1) / panels;
+    tile(row, static_cast<int>(next - row), column, static_cast<int>(vectors - column < kOuterN ? vectors - column : kOuterN));
+  }
+}
+
+static void dense_backward_data(const DenseBackwardData& f, int rank, int size) {
+  const std::int64_t stride = padded(f.shape.inputs), dy_stride = padded(f.shape.outputs);
+  for_outer_tiles(f.shape.rows, f.shape.inputs, rank, size, [&](std::int64_t row, int m, std::int64_t column, int n) {
+    const OuterA a{f.dy + row * dy_stride, dy_stride, 1};
+    outer(m, n, f.shape.outputs, a, f.weight + column * W, stride, f.dx + row * stride + column * W, stride);
+  });
+}
+
+template <Optimizer kind>
+static void update_tile(const UpdateLanes& u, const float* gradient, int m, int n, float* weight, std::int64_t weight_stride,
+                        std::int64_t slot_stride) {
+  for (int i = 0; i < m; ++i) {
+    for (int j = 0; j < n; ++j) {
+      update<kind>(u, load(gradient + (i * kOuterN + j) * W), weight + i * weight_stride + j * W, slot_stride);
+    }
+  }
+}
+
+template <Optimizer kind>
+static void update_bias(const UpdateLanes& u, const DenseBackwardWeights& f, int rank, int size) {
+  const std::int64_t stride = padded(f.shape.outputs);
+  const Range mine = share(stride / kPad, rank, size);
+  for (std::int64_t i = mine.begin * kPad; i < mine.end * kPad; i += W) {
+    vf sum{};
+    for (std::int64_t row = 0; row < f.shape.rows; ++row) sum += load(f.dy + row * stride + i);
+    update<kind>(u, sum, f.bias + i, f.slot_stride);
+  }
+}
+
+static void dense_backward_weights(const DenseBackwardWeights& f, int rank, int size) {
+  const std::int64_t stride = padded(f.shape.inputs), dy_stride = padded(f.shape.outputs);
+  const UpdateLanes u = splat_update(f.update);
+  for_optimizer(f.update.optimizer, [&]<Optimizer kind>() {
+    for_outer_tiles(f.shape.outputs, f.shape.inputs, rank, size, [&](std::int64_t row, int m, std::int64_t column, int n) {
+      float* weight = f.weight + row * stride + column * W;
+      // The tile's weights and slots come from L2 in short strided runs that the hardware does not foresee.
+      for (int i = 0; i < m; ++i) {
+        __builtin_prefetch(weight + i * stride, 1);
+        __builtin_prefetch(weight + i * stride + f.slot_stride, 1);
+      }
+      alignas(64) float gradient[kOuterM * kOuterN * W];
+      outer(m, n, f.shape.rows, {f.dy + row, 1, dy_stride}, f.x + column * W, stride, gradient, kOuterN * W);
+      update_tile<kind>(u, gradient, m, n, weight, stride, f.slot_stride);
+    });
+    if (f.bias) update_bias<kind>(u, f, rank, size);
+  });
+}
+
+}  // namespace shoal::SHOAL_ISA

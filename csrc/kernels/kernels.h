@@ -1,0 +1,43 @@
+// The table of kernels of one instruction set, and the choice of one when the library is first used.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/batch.h"
+#include "kernels/dense.h"
+#include "kernels/finish.h"
+#include "kernels/lanes.h"
+#include "kernels/loss.h"
+
+namespace shoal {
+
+struct Kernels {
+  const char* name;
+  int lanes;  // W
+  void (*batch_order)(const BatchOrder&);
+  void (*batch_gather)(const BatchGather&, int rank, int size);
+  void (*dense_forward)(const DenseForward&, int rank, int size);
+  void (*dense_backward_data)(const DenseBackwardData&, int rank, int size);
+  void (*dense_backward_weights)(const DenseBackwardWeights&, int rank, int size);
+  void (*finish_forward)(const Finish&, int rank, int size);
+  void (*finish_backward)(const Finish&, int rank, int size);
+  void (*loss_step)(const LossStep&, int rank, int size);
+  void (*softmax)(const Softmax&);
+  void (*lane_gather)(const LaneGather&);
+  void (*lane_product)(const LaneProduct&);
+  void (*lane_sum)(const LaneSum&);
+  void (*lane_finish_forward)(const LaneFinish&);
+  void (*lane_finish_backward)(const LaneFinish&);
+  void (*lane_loss)(const LaneLoss&);
+  void (*lane_update)(const LaneUpdate&);
+  // Floating point operations of `rounds` rounds of independent multiply-adds in registers: the peak to compare with.
+  double (*multiply_adds)(std::int64_t rounds);
+};
+
+// Best first. The environment variable SHOAL_ISA names one to use instead of the best; throws InvalidArgument if it cannot.
+std::vector<const Kernels*> available_kernels();
+const Kernels& kernels();  // the first of them, chosen once
+
+}  // namespace shoal

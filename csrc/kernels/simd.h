@@ -1,0 +1,155 @@
+// Vectors of the instruction set this translation unit is compiled for, by the compiler's vector extensions. Included by
+// cpu_<isa>.cpp alone; everything in it and in the *_cpu.h files lives in namespace shoal::<isa> and is forced inline or static, so
+// that no wide code can be linked into a narrow path.
+#pragma once
+
+#include <cstdint>
+
+#include "core/rng.h"
+#include "core/share.h"
+
+namespace shoal::SHOAL_ISA {
+
+// A vector register, and how many of them a register tile may hold (of 32 with AVX-512, else of 16).
+#if defined(__AVX512F__)
+inline constexpr int W = 16, kAccumulators = 24;
+#elif defined(__AVX2__)
+inline constexpr int W = 8, kAccumulators = 12;
+#else
+inline constexpr int W = 4, kAccumulators = 12;
+#endif
+
+using vf = float __attribute__((vector_size(4 * W)));
+using vi = std::int32_t __attribute__((vector_size(4 * W)));
+using vu = std::uint32_t __attribute__((vector_size(4 * W)));
+
+SHOAL_INLINE vf load(const float* p) { return *reinterpret_cast<const vf*>(p); }  // p on a vector boundary
+SHOAL_INLINE void store(float* p, vf v) { *reinterpret_cast<vf*>(p) = v; }
+SHOAL_INLINE vf load_unaligned(const float* p) {
+  vf v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+
+SHOAL_INLINE vf splat(float x) { return x - vf{}; }  // not x + vf{}: -0 must stay -0
+SHOAL_INLINE vf select(vi mask, vf yes, vf no) { return mask ? yes : no; }
+SHOAL_INLINE vf vmax(vf a, vf b) { return a > b ? a : b; }
+SHOAL_INLINE vf vmin(vf a, vf b) { return a < b ? a : b; }
+
+SHOAL_INLINE vi lane_index() {
+  vi v{};
+  for (int l = 0; l < W; ++l) v[l] = l;
+  return v;
+}
+
+// 2^x for integer-valued x in [-126, 127].
+SHOAL_INLINE vf exp2_integer(vi x) {
+  const vi bits = (x + 127) << 23;
+  return reinterpret_cast<vf>(bits);
+}
+
+// e^x within 2 ulp; x is clamped so that the result is neither 0 nor infinite. NaN stays NaN.
+// e^x = 2^k e^r with r = x - k ln 2 in two parts (Cody and Waite 1980); e^r by its Taylor polynomial, |r| <= 0.35.
+SHOAL_INLINE vf vexp(vf x) {
+  const vf clamped = select(x < -87.0f, splat(-87.0f), select(x > 88.0f, splat(88.0f), x));
+  const vf shifted = clamped * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: the sum's low bits are round(x / ln 2)
+  const vf k = shifted - 12582912.0f;
+  vf r = clamped - k * 0.693359375f;
+  r = r + k * 2.12194440e-4f;
+  vf p = splat(1.0f / 720);
+  p = p * r + 1.0f / 120;
+  p = p * r + 1.0f / 24;
+  p = p * r + 1.0f / 6;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  const vi exponent = reinterpret_cast<vi>(shifted) - 0x4B400000;  // bits of 1.5 * 2^23
+  return p * exp2_integer(exponent);
+}
+
+// ln x for finite x > 0: x = 2^k m with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh((m - 1) / (m + 1)) as a series.
+SHOAL_INLINE vf vlog(vf x) {
+  const vi bits = reinterpret_cast<vi>(x);
+  const vi k = (bits - 0x3F3504F3) >> 23;
+  const vf m = reinterpret_cast<vf>(bits - (k << 23));
+  const vf z = (m - 1.0f) / (m + 1.0f);
+  const vf z2 = z * z;
+  vf p = splat(2.0f / 9);
+  p = p * z2 + 2.0f / 7;
+  p = p * z2 + 2.0f / 5;
+  p = p * z2 + 2.0f / 3;
+  p = p * z2 + 2.0f;
+  return __builtin_convertvector(k, vf) * 0.693147181f + p * z;
+}
+
+SHOAL_INLINE vf vsigmoid(vf x) { return 1.0f / (1.0f + vexp(-x)); }
+
+// tanh x = x P(x^2) near zero, where (1 - t) / (1 + t) would cancel; t = e^(-2x) elsewhere.
+SHOAL_INLINE vf vtanh(vf x) {
+  const vf x2 = x * x;
+  vf p = splat(-1382.0f / 155925);
+  p = p * x2 + 62.0f / 2835;
+  p = p * x2 - 17.0f / 315;
+  p = p * x2 + 2.0f / 15;
+  p = p * x2 - 1.0f / 3;
+  const vf small = x + x * x2 * p;
+  const vf t = vexp(-2.0f * x);
+  const vf large = (1.0f - t) / (1.0f + t);
+  return select(x2 < 0.09f, small, large);
+}
+
+SHOAL_INLINE vf vsqrt(vf x) {
+#if defined(__AVX512F__)
+  return __builtin_ia32_sqrtps512_mask(x, x, static_cast<unsigned short>(-1), 4);
+#else
+  vf y{};
+  for (int l = 0; l < W; ++l) y[l] = __builtin_sqrtf(x[l]);  // becomes one instruction
+  return y;
+#endif
+}
+
+// Sum of the lanes in a fixed order.
+SHOAL_INLINE float sum_lanes(vf v) {
+  float part[W];
+  __builtin_memcpy(part, &v, sizeof v);
+  for (int width = W / 2; width > 0; width /= 2) {
+    for (int l = 0; l < width; ++l) part[l] += part[l + width];
+  }
+  return part[0];
+}
+
+SHOAL_INLINE float max_lanes(vf v) {
+  float best = v[0];
+  for (int l = 1; l < W; ++l) best = v[l] > best ? v[l] : best;
+  return best;
+}
+
+// Philox for W counters at once; the key may differ by lane.
+struct Words {
+  vu w[4];
+};
+
+SHOAL_INLINE void multiply_wide(vu a, std::uint32_t b, vu& high, vu& low) {
+  using vl = std::uint64_t __attribute__((vector_size(4 * W)));
+  const vl even = (reinterpret_cast<vl>(a) & 0xFFFFFFFFu) * std::uint64_t{b};
+  const vl odd = (reinterpret_cast<vl>(a) >> 32) * std::uint64_t{b};
+  high = reinterpret_cast<vu>((even >> 32) | (odd & ~std::uint64_t{0xFFFFFFFFu}));
+  low = a * b;
+}
+
+SHOAL_INLINE Words philox(vu c0, vu c1, vu c2, vu c3, vu key0, vu key1) {
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    vu high0, low0, high1, low1;
+    multiply_wide(c0, kPhiloxM0, high0, low0);
+    multiply_wide(c2, kPhiloxM1, high1, low1);
+    c0 = high1 ^ c1 ^ key0;
+    c1 = low1;
+    c2 = high0 ^ c3 ^ key1;
+    c3 = low0;
+    key0 += kPhiloxW0;
+    key1 += kPhiloxW1;
+  }
+  return {{c0, c1, c2, c3}};
+}
+
+}  // namespace shoal::SHOAL_ISA
