@@ -43,17 +43,18 @@ struct Shuffle {
   std::uint32_t keys[kShuffleRounds];
 };
 
-// One pass of the network; the result may be n or more.
-SHOAL_INLINE std::uint32_t shuffle_pass(const Shuffle& s, std::uint32_t i) {
+// One pass of the network, for a number or for a vector of them; the result may be n or more.
+template <class U>
+SHOAL_INLINE U shuffle_pass(const Shuffle& s, U i) {
   const std::uint32_t mask = (1u << s.bits) - 1;
-  std::uint32_t a = i >> s.bits, b = i & mask;
+  U a = i >> s.bits, b = i & mask;
   for (int round = 0; round < kShuffleRounds; round += 2) {
-    // mix(): every input bit reaches the upper half, which is scaled to [0, left) without a division.
-    std::uint32_t x = (b ^ s.keys[round]) * 0x85EBCA6Bu;
+    // Every bit of b reaches the upper half of x, which is scaled to [0, left) without a division; then the same for b.
+    U x = (b ^ s.keys[round]) * 0x85EBCA6Bu;
     x = (x ^ x >> 15) * 0xC2B2AE35u;
     a += (x >> 16) * s.left >> 16;
     a = a < s.left ? a : a - s.left;
-    std::uint32_t y = (a ^ s.keys[round + 1]) * 0x85EBCA6Bu;
+    U y = (a ^ s.keys[round + 1]) * 0x85EBCA6Bu;
     y = (y ^ y >> 15) * 0xC2B2AE35u;
     b = (b + (y >> 16)) & mask;
   }

@@ -9,18 +9,18 @@ namespace shoal::SHOAL_ISA {
 
 static void batch_order(const BatchOrder& f) {
   const Shuffle s = *f.shuffle;
-  for (std::uint32_t i = 0; i < f.count; ++i) f.index[i] = shuffle_pass(s, f.first + i);  // vectorised: no branches
-  for (std::uint32_t i = 0; i < f.count; ++i) {
-    if (f.index[i] >= s.n) f.index[i] = shuffled(s, f.index[i]);
+  for (std::uint32_t i = 0; i < f.count; i += W) {
+    const vu places = reinterpret_cast<vu>(lane_index()) + (f.first + i);
+    const vu samples = shuffle_pass(s, places);
+    const std::uint32_t lanes = f.count - i < W ? f.count - i : W;
+    __builtin_memcpy(f.index + i, &samples, lanes * sizeof(std::uint32_t));
+    for (std::uint32_t l = i; l < i + lanes; ++l) {
+      if (f.index[l] >= s.n) f.index[l] = shuffled(s, f.index[l]);
+    }
   }
 }
 
-SHOAL_INLINE vf to_float(const std::uint8_t* p) {
-  using vb = std::uint8_t __attribute__((vector_size(W)));
-  vb bytes;
-  __builtin_memcpy(&bytes, p, sizeof bytes);
-  return __builtin_convertvector(__builtin_convertvector(bytes, vi), vf);
-}
+SHOAL_INLINE vf to_float(const std::uint8_t* p) { return __builtin_convertvector(widen(p), vf); }
 SHOAL_INLINE vf to_float(const float* p) { return load_unaligned(p); }
 
 template <class T>
@@ -36,12 +36,22 @@ static void gather_row(const T* from, std::int64_t features, const float* scale,
   for (; i < padded(features); i += W) store(to + i, vf{});
 }
 
+// Samples lie anywhere in the dataset, where the hardware cannot foresee them.
+constexpr std::int64_t kAhead = 4;
+
+SHOAL_INLINE void prefetch_sample(const Dataset& d, std::int64_t sample, std::int64_t features) {
+  const std::int64_t bytes = features * (d.x_u8 ? 1 : 4);
+  const char* from = (d.x_u8 ? reinterpret_cast<const char*>(d.x_u8) : reinterpret_cast<const char*>(d.x_f32)) + sample * bytes;
+  for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i);
+}
+
 static void batch_gather(const BatchGather& f, int rank, int size) {
   const Dataset& d = *f.data;
   const std::int64_t stride = padded(f.features), target_stride = padded(d.outputs);
   const Range mine = share(f.rows, rank, size);
   for (std::int64_t row = mine.begin; row < mine.end; ++row) {
     const std::int64_t sample = f.index[row];
+    if (row + kAhead < mine.end) prefetch_sample(d, f.index[row + kAhead], f.features);
     if (d.x_u8) {
       gather_row(d.x_u8 + sample * f.features, f.features, f.scale, f.shift, f.x + row * stride);
     } else {

@@ -35,6 +35,7 @@ SHOAL_INLINE vf lane_sums(vf* sums) {
     vf once[1] = {fold<G>(sums[0], sums[0])};
     return lane_sums<G / 2, 1>(once);
   } else {
+    SHOAL_UNROLL
     for (int i = 0; i < count / 2; ++i) sums[i] = fold<G>(sums[2 * i], sums[2 * i + 1]);
     return lane_sums<G / 2, count / 2>(sums);
   }
@@ -49,17 +50,22 @@ SHOAL_INLINE void dot_tile(std::int64_t k, const float* a, std::int64_t a_stride
   vf sum[M][kLanes] = {};
   for (std::int64_t i = 0; i < k; i += W) {
     vf bs[N];
+    SHOAL_UNROLL
     for (int n = 0; n < N; ++n) bs[n] = load(b + n * b_stride + i);
+    SHOAL_UNROLL
     for (int m = 0; m < M; ++m) {
       const vf x = load(a + m * a_stride + i);
+      SHOAL_UNROLL
       for (int n = 0; n < N; ++n) sum[m][n] += x * bs[n];
     }
   }
+  SHOAL_UNROLL
   for (int m = 0; m < M; ++m) {
     if constexpr (kLanes <= W) {
       const vf sums = lane_sums<W, kLanes>(sum[m]);
       __builtin_memcpy(c + m * c_stride, &sums, N * sizeof(float));
     } else {  // more sums than lanes: W at a time
+      SHOAL_UNROLL
       for (int n = 0; n < N; n += W) {
         const vf sums = lane_sums<W, W>(sum[m] + n);
         __builtin_memcpy(c + m * c_stride + n, &sums, (N - n < W ? N - n : W) * sizeof(float));
@@ -123,13 +129,18 @@ SHOAL_INLINE void outer_tile(std::int64_t k, const OuterA& a, const float* b, st
   const float* as = a.data;
   for (std::int64_t i = 0; i < k; ++i, as += a.k_stride, b += b_stride) {
     vf bs[N];
+    SHOAL_UNROLL
     for (int n = 0; n < N; ++n) bs[n] = load(b + n * W);
+    SHOAL_UNROLL
     for (int m = 0; m < M; ++m) {
       const vf x = splat(as[m * a.m_stride]);
+      SHOAL_UNROLL
       for (int n = 0; n < N; ++n) sum[m][n] += x * bs[n];
     }
   }
+  SHOAL_UNROLL
   for (int m = 0; m < M; ++m) {
+    SHOAL_UNROLL
     for (int n = 0; n < N; ++n) store(c + m * c_stride + n * W, sum[m][n]);
   }
 }

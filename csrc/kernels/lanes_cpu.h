@@ -17,13 +17,18 @@ SHOAL_INLINE void lane_tile(const LaneProduct& f, std::int64_t row, std::int64_t
   vf sum[M][N] = {};
   for (std::int64_t i = 0; i < f.k; ++i, a += f.a_k * W, b += f.b_k * W) {
     vf bs[N];
+    SHOAL_UNROLL
     for (int n = 0; n < N; ++n) bs[n] = load(b + n * f.b_n * W);
+    SHOAL_UNROLL
     for (int m = 0; m < M; ++m) {
       const vf x = load(a + m * f.a_m * W);
+      SHOAL_UNROLL
       for (int n = 0; n < N; ++n) sum[m][n] += x * bs[n];
     }
   }
+  SHOAL_UNROLL
   for (int m = 0; m < M; ++m) {
+    SHOAL_UNROLL
     for (int n = 0; n < N; ++n) store(f.c + ((row + m) * f.n + column + n) * W, sum[m][n]);
   }
 }

@@ -3,12 +3,19 @@
 // that no wide code can be linked into a narrow path.
 #pragma once
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 
 #include "core/rng.h"
 #include "core/share.h"
 
 namespace shoal::SHOAL_ISA {
+
+// Register tiles live in arrays that become registers only where the loops over them vanish.
+#define SHOAL_UNROLL _Pragma("GCC unroll 32")
 
 // A vector register, and how many of them a register tile may hold (of 32 with AVX-512, else of 16).
 #if defined(__AVX512F__)
@@ -98,15 +105,30 @@ SHOAL_INLINE vf vtanh(vf x) {
   return select(x2 < 0.09f, small, large);
 }
 
-SHOAL_INLINE vf vsqrt(vf x) {
+// Two things that the compiler makes poor code of: square roots, and W bytes to integers. (The unmasked AVX-512 forms draw a false
+// warning from gcc 12.)
 #if defined(__AVX512F__)
-  return __builtin_ia32_sqrtps512_mask(x, x, static_cast<unsigned short>(-1), 4);
-#else
-  vf y{};
-  for (int l = 0; l < W; ++l) y[l] = __builtin_sqrtf(x[l]);  // becomes one instruction
-  return y;
-#endif
+SHOAL_INLINE vf vsqrt(vf x) { return reinterpret_cast<vf>(_mm512_maskz_sqrt_ps(0xFFFF, reinterpret_cast<__m512>(x))); }
+SHOAL_INLINE vi widen(const std::uint8_t* p) {
+  return reinterpret_cast<vi>(_mm512_maskz_cvtepu8_epi32(0xFFFF, _mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
 }
+#elif defined(__AVX2__)
+SHOAL_INLINE vf vsqrt(vf x) { return reinterpret_cast<vf>(_mm256_sqrt_ps(reinterpret_cast<__m256>(x))); }
+SHOAL_INLINE vi widen(const std::uint8_t* p) {
+  return reinterpret_cast<vi>(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+#else
+SHOAL_INLINE vf vsqrt(vf x) {
+  vf y{};
+  for (int l = 0; l < W; ++l) y[l] = __builtin_sqrtf(x[l]);
+  return y;
+}
+SHOAL_INLINE vi widen(const std::uint8_t* p) {
+  vi v{};
+  for (int l = 0; l < W; ++l) v[l] = p[l];
+  return v;
+}
+#endif
 
 // Sum of the lanes in a fixed order.
 SHOAL_INLINE float sum_lanes(vf v) {
