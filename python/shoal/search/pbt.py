@@ -74,20 +74,20 @@ class PBT(Search):
         """Return the progress at which each round ends, and its unit."""
         total, unit = one_unit(epochs=self.epochs, steps=self.steps)
         interval, unit_of_interval = one_unit(interval_epochs=self.interval_epochs, interval=self.interval)
+        name = "interval_epochs" if unit == "epochs" else "interval"
         if unit != unit_of_interval:
-            name = "interval_epochs" if unit == "epochs" else "interval"
-            raise ValueError(f"{name}: must be given with {unit}; durations are in one unit")
+            raise ValueError(f"{name}: must be given with {unit}, for all durations are in one unit")
         if interval > total:
-            raise ValueError(f"interval: must be at most the budget of {total} {unit}, got {interval}")
+            raise ValueError(f"{name}: must be at most {unit} = {total}, got {interval}")
         return [*range(interval, total, interval), total], unit
 
     def rules(self, space: Space) -> dict[str, Explore]:
         """Return the rule of each parameter of ``space`` that is explored."""
         space.require(self.explore, "explore")
-        hot = {name: Factors(0.8, 1.2) for name in space.parameters if is_hot(name)}
-        rules = {name: rule for name, rule in ({**hot, **self.explore}).items() if rule is not None}
+        wanted = {name: Factors(0.8, 1.2) for name in space.parameters if is_hot(name)} | dict(self.explore)
+        rules = {name: rule for name in space.parameters if (rule := wanted.get(name)) is not None}
         if not rules:
-            raise ValueError(f"explore: must name a parameter, for none of {', '.join(space.parameters)} is hot")
+            raise ValueError(f"explore: must name a parameter, for none of {', '.join(space.parameters)} is explored")
         return {name: rule.settle(self.resample) if isinstance(rule, Scaling) else rule for name, rule in rules.items()}
 
     def _bind(self, space: Space, seed: int) -> Strategy:

@@ -12,9 +12,13 @@ import numpy as np
 
 def real(name: str, value: Any) -> float:
     """Return ``value`` as a float; it must be a finite number."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+    try:
+        number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    except OverflowError:  # an int beyond the floats
+        number = math.inf
+    if not math.isfinite(number):
         raise ValueError(f"{name}: must be a finite number, got {value!r}")
-    return float(value)
+    return number
 
 
 def fraction(name: str, value: Any) -> float:

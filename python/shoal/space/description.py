@@ -11,7 +11,7 @@ from shoal.space.numbers import Float, Int
 from shoal.space.parameter import Parameter
 
 
-def read_parameter(table: Mapping[str, Any], place: str) -> Parameter:
+def read_parameter(place: str, table: Mapping[str, Any]) -> Parameter:
     """Return the parameter that ``table`` describes; an error's message begins with ``place``."""
     try:
         for key, read in _LISTS.items():

@@ -123,7 +123,8 @@ class Space:
             raise ValueError(f"{place}: must be a table, got {description!r}")
         values = {}
         for name, value in description.items():
-            values[name] = read_parameter(value, f"{place}.{name}") if isinstance(value, Mapping) else value
+            read = read_parameter if isinstance(value, Mapping) else plain
+            values[name] = read(f"{place}.{name}", value)
         return cls(values)
 
     def _config(self, choose: Callable[[str, Parameter], Any]) -> Config:

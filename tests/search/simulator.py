@@ -1,0 +1,135 @@
+"""The smallest manager: trials report in a random order on a few rows, and every order is held against the contract."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from shoal.search.protocol import Inherit, Order, Pause, Report, Set, Start, Stop, Strategy
+from shoal.space import Config, Space
+
+Score = Callable[[int, int], float]  # of a trial at a progress
+
+
+class Problem:
+    """What is trained; its states are values, never changed in place. This one reads its scores from a function."""
+
+    def __init__(self, score: Score) -> None:
+        self._score = score
+
+    def fresh(self) -> Any:
+        return None
+
+    def train(self, state: Any, config: Config, start: int, until: int) -> Any:
+        return state
+
+    def score(self, trial: int, progress: int, state: Any) -> float:
+        return self._score(trial, progress)
+
+
+@dataclass
+class Trial:
+    config: Config
+    state: Any
+    progress: int = 0
+    until: int | None = None  # set while it trains, or has been told to
+    score: float | None = None
+    stopped: str = ""
+    orders: list[Order] = field(default_factory=list)
+
+
+@dataclass
+class Run:
+    """What happened. ``calls`` are the arguments of ask (an int) and tell (a report); ``answers`` the orders."""
+
+    trials: dict[int, Trial] = field(default_factory=dict)
+    calls: list[int | Report] = field(default_factory=list)
+    answers: list[list[Order]] = field(default_factory=list)
+
+    @property
+    def reports(self) -> list[Report]:
+        return [call for call in self.calls if isinstance(call, Report)]
+
+    @property
+    def spent(self) -> int:
+        return sum(trial.progress for trial in self.trials.values())
+
+    @property
+    def histories(self) -> dict[int, list[Order]]:
+        """The orders by trial: the same for the same decisions, in whatever order they were made."""
+        return {number: self.trials[number].orders for number in sorted(self.trials)}
+
+
+def simulate(strategy: Strategy, space: Space, problem: Problem, *, rows: int = 4, arrival: int = 0) -> Run:
+    """Run a strategy to its end; AssertionError where it breaks the contract."""
+    run, rng = Run(), random.Random(arrival)
+    training: set[int] = set()
+    queue: deque[int] = deque()  # told to train, but no row is free
+
+    def call(argument: int | Report) -> list[Order]:
+        orders = strategy.ask(argument) if isinstance(argument, int) else strategy.tell(argument)
+        run.calls.append(argument)
+        run.answers.append(orders)
+        queue.extend(order.trial for order in orders if not isinstance(order, Stop | Pause))
+        _carry_out(orders, run.trials, space, problem)
+        return orders
+
+    while not strategy.finished:
+        free = max(0, rows - len(training) - len(queue))
+        started = call(free)
+        assert len(started) <= free
+        while queue and len(training) < rows:
+            training.add(queue.popleft())
+        assert training, "stuck: not finished, but nothing is training"
+        number = rng.choice(sorted(training))
+        training.remove(number)
+        trial = run.trials[number]
+        assert trial.until is not None
+        trial.state = problem.train(trial.state, trial.config, trial.progress, trial.until)
+        trial.progress, trial.until = trial.until, None
+        trial.score = problem.score(number, trial.progress, trial.state)
+        call(Report(number, trial.progress, trial.score))
+    assert not training
+    assert not queue
+    assert strategy.ask(rows) == []
+    return run
+
+
+def _carry_out(orders: list[Order], trials: dict[int, Trial], space: Space, problem: Problem) -> None:
+    heirs = {order.trial for order in orders if isinstance(order, Inherit)}
+    assert len({order.trial for order in orders}) == len(orders), "two orders for one trial"
+    for order in orders:
+        if isinstance(order, Start):
+            assert order.trial not in trials, "started twice"
+            trials[order.trial] = Trial(order.config, problem.fresh())
+        assert order.trial in trials, "order for an unknown trial"
+        trial = trials[order.trial]
+        trial.orders.append(order)
+        assert not trial.stopped, "order for a stopped trial"
+        assert trial.until is None, "order for a trial in training"
+        if isinstance(order, Start | Set | Inherit):
+            assert space.check(order.config) == order.config
+            assert [type(value) for value in space.check(order.config).values()] == list(
+                map(type, order.config.values())
+            )
+            trial.config = order.config
+        if isinstance(order, Inherit):
+            donor = trials[order.donor]
+            assert order.donor not in heirs, "an heir is a donor"
+            assert donor.score is not None
+            assert is_finite(donor.score), "a diverged donor"
+            trial.state, trial.score = donor.state, donor.score
+        if isinstance(order, Stop):
+            assert order.why
+            trial.stopped = order.why
+        elif not isinstance(order, Pause):
+            assert trial.score is None or is_finite(trial.score), "a diverged trial trains on"
+            assert order.until > trial.progress, "nothing to train"
+            trial.until = order.until
+
+
+def is_finite(score: float) -> bool:
+    return abs(score) < float("inf")  # false for NaN

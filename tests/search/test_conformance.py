@@ -1,0 +1,193 @@
+"""The contract of docs/design.md, section 5, for every strategy. A new strategy is a line in `SEARCHES`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.search.simulator import Problem, Run, Score, is_finite, simulate
+
+from shoal import search
+from shoal.search import PBT, FactorRange, Factors, Grid, Random, Resample, Search
+from shoal.search.protocol import Report, Start, Strategy, rank_key
+from shoal.space import Bool, Choice, Float, Int, Ordinal, Space
+
+SPACE = Space(
+    {
+        "lr": Float(1e-4, 0.2, log=True),
+        "momentum": Float(0, 0.99),
+        "batch_size": Ordinal([16, 32, 64]),
+        "width": Int(4, 12, log=True),
+        "nesterov": Bool(),
+        "activation": Choice(["relu", "tanh"]),
+        "weight_decay": 1e-4,
+    }
+)
+RULES = {
+    "lr": Factors(0.5, 2, resample=0.1),
+    "momentum": FactorRange(0.9, 1.1),
+    "width": Factors(0.8, 1.2),
+    "batch_size": Factors(0.8, 1.2),
+    "nesterov": None,
+    "activation": Resample(0.5),
+}
+SEARCHES: dict[str, Search] = {
+    "random": Random(7, epochs=5),
+    "grid": Grid(steps=40, counts={"lr": 2, "momentum": 2, "width": 2}),
+    "pbt": PBT(10, epochs=7, interval_epochs=2),
+    "pbt-tournament": PBT(9, steps=600, interval=120, exploit="tournament"),
+    "pbt-rules": PBT(5, epochs=4, interval_epochs=1, quantile=0.4, explore=RULES, resample=0.0),
+    "pbt-pair": PBT(2, steps=9, interval=1, quantile=0.5),
+}
+every_search = pytest.mark.parametrize("which", SEARCHES.values(), ids=SEARCHES.keys())
+
+
+def noise(seed: int, *, dead: float = 0.0, levels: int = 1000) -> Score:
+    """Scores by trial and progress: one of some levels, or not finite with the probability ``dead``."""
+
+    def score(trial: int, progress: int) -> float:
+        digest = hashlib.sha256(f"{seed} {trial} {progress}".encode()).digest()
+        if digest[0] < dead * 256:
+            return (math.nan, math.inf, -math.inf)[digest[1] % 3]
+        return int.from_bytes(digest[2:6], "big") % levels / levels
+
+    return score
+
+
+SCORES = {
+    "finite": noise(1),
+    "ties": noise(2, levels=3),
+    "equal": lambda *_: 0.5,
+    "some-diverge": noise(3, dead=0.3),
+    "most-diverge": noise(4, dead=0.9),
+    "all-diverge": lambda *_: math.nan,
+}
+every_score = pytest.mark.parametrize("score", SCORES.values(), ids=SCORES.keys())
+
+
+def run(which: Search, score: Score, *, seed: int = 0, **how: int) -> tuple[Strategy, Run]:
+    strategy = which.bind(SPACE, seed=seed)
+    return strategy, simulate(strategy, SPACE, Problem(score), **how)
+
+
+def outcome(strategy: Strategy) -> Any:
+    return strategy.best, strategy.finished, strategy.plan(), strategy.unit
+
+
+@every_search
+@every_score
+@pytest.mark.parametrize("rows", [1, 3, 100])
+def test_it_keeps_the_contract_and_spends_what_it_planned(which: Search, score: Score, rows: int) -> None:
+    plan = which.bind(SPACE).plan()
+    strategy, result = run(which, score, rows=rows)
+    assert strategy.plan() == plan
+    assert result.spent == plan.budget
+    assert len(result.trials) % plan.trials == 0  # whole populations are replaced
+    assert len(result.trials) == plan.trials or any(not is_finite(report.score) for report in result.reports)
+    last = {report.trial: report for report in result.reports}
+    for number, trial in result.trials.items():
+        assert trial.stopped == ("completed" if is_finite(last[number].score) else "diverged")
+
+
+@every_search
+@every_score
+def test_best_is_the_best_report_ever(which: Search, score: Score) -> None:
+    strategy, result = run(which, score)
+    finite = [report for report in result.reports if is_finite(report.score)]
+    assert strategy.best == (min(finite, key=rank_key).trial if finite else None)
+
+
+@every_search
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 99),
+    dead=st.sampled_from([0.0, 0.2, 1.0]),
+    levels=st.sampled_from([1, 2, 1000]),
+    rows=st.integers(1, 12),
+    arrival=st.integers(),
+)
+def test_rows_and_arrival_do_not_matter(
+    which: Search, seed: int, dead: float, levels: int, rows: int, arrival: int
+) -> None:
+    score = noise(seed, dead=dead, levels=levels)
+    strategy, result = run(which, score, seed=seed, rows=100)
+    other, shuffled = run(which, score, seed=seed, rows=rows, arrival=arrival)
+    assert shuffled.histories == result.histories
+    assert outcome(other) == outcome(strategy)
+
+
+@every_search
+def test_the_seed_decides(which: Search) -> None:
+    _, first = run(which, noise(5), seed=1)
+    _, again = run(which, noise(5), seed=1)
+    _, other = run(which, noise(5), seed=2)
+    assert again.answers == first.answers
+    assert (other.answers == first.answers) is isinstance(which, Grid)
+
+
+@every_search
+@every_score
+def test_a_replay_restores_the_strategy(which: Search, score: Score) -> None:
+    strategy, result = run(which, score)
+    described = json.loads(json.dumps(which.describe()))
+    space = Space.from_description(json.loads(json.dumps(SPACE.describe())))
+    replayed = search.from_description(described).bind(space, seed=0)
+    for call, answer in zip(result.calls, result.answers, strict=True):
+        assert (replayed.ask(call) if isinstance(call, int) else replayed.tell(call)) == answer
+    assert outcome(replayed) == outcome(strategy)
+
+
+@every_search
+def test_a_description_survives_json(which: Search) -> None:
+    assert search.from_description(json.loads(json.dumps(which.describe()))) == which
+
+
+@every_search
+def test_wrong_reports_are_refused_and_change_nothing(which: Search) -> None:
+    strategy, twin = which.bind(SPACE), which.bind(SPACE)
+    start, *_ = strategy.ask(2)
+    assert isinstance(start, Start)
+    twin.ask(2)
+    with pytest.raises(ValueError, match="trial 1000000 is not in training"):
+        strategy.tell(Report(10**6, start.until, 0.0))
+    with pytest.raises(ValueError, match=f"trial {start.trial} must report at {start.until} .*, got {start.until + 1}"):
+        strategy.tell(Report(start.trial, start.until + 1, -1.0))
+    report = Report(start.trial, start.until, 0.5)
+    assert strategy.tell(report) == twin.tell(report)
+    assert outcome(strategy) == outcome(twin)
+    with pytest.raises(ValueError, match=f"trial {start.trial} is not in training"):
+        strategy.tell(report)
+
+
+@every_search
+def test_rows_are_counted(which: Search) -> None:
+    strategy = which.bind(SPACE)
+    assert strategy.ask(0) == []
+    assert [order.trial for order in strategy.ask(1)] == [0]
+    for wrong in (-1, 1.5, True):
+        with pytest.raises(ValueError, match="free_rows: must be a whole number >= 0"):
+            strategy.ask(wrong)  # type: ignore[arg-type]
+
+
+@every_search
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seed": -1}, "seed: must be a whole number >= 0, got -1"),
+        ({"seed": 0.5}, "seed: must be a whole number >= 0, got 0.5"),
+        ({"steps_per_epoch": 0}, "steps_per_epoch: must be a whole number >= 1, got 0"),
+    ],
+)
+def test_bind_checks_its_arguments(which: Search, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        which.bind(SPACE, **arguments)
+
+
+@every_search
+def test_a_mapping_is_a_space(which: Search) -> None:
+    assert which.bind(SPACE.values).ask(3) == which.bind(SPACE).ask(3)

@@ -1,0 +1,75 @@
+"""Spaces to tables and back."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from tests.space.examples import spaces
+
+from shoal.space import Bool, Choice, Float, Int, Ordinal, Space
+
+TOML = """
+lr = {low = 1e-4, high = 0.2, log = true}
+momentum = {low = 0, high = 0.99, type = "float"}
+width = {low = 16, high = 128, type = "int", log = true}
+batch_size = {ordinal = [32, 64]}
+activation = {choice = ["relu", "tanh"]}
+layers = {choice = [[64], [64, 32]]}
+nesterov = {bool = true}
+decay = 0.5
+"""
+
+
+@given(spaces)
+def test_a_description_survives_json(space: Space) -> None:
+    described = json.loads(json.dumps(space.describe(), allow_nan=False))
+    back = Space.from_description(described)
+    assert back == space
+    assert list(back.values) == list(space.values)
+    assert back.describe() == described
+
+
+def test_a_study_file_is_read() -> None:
+    assert Space.from_description(tomllib.loads(TOML)) == Space(
+        {
+            "lr": Float(1e-4, 0.2, log=True),
+            "momentum": Float(0, 0.99),
+            "width": Int(16, 128, log=True),
+            "batch_size": Ordinal([32, 64]),
+            "activation": Choice(["relu", "tanh"]),
+            "layers": Choice([(64,), (64, 32)]),
+            "nesterov": Bool(),
+            "decay": 0.5,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"low": 0, "high": 1, "log": True}, "low: must be > 0 on a log scale, got 0"),
+        ({"low": 1e-3}, "high: missing"),
+        ({}, "low: missing"),
+        ({"low": 0, "high": 1, "lgo": True}, "lgo: unknown key; expected low, high, log, type"),
+        ({"low": 0, "high": 1, "type": "integer"}, 'type: must be "float" or "int", got \'integer\''),
+        ({"low": 0.5, "high": 1, "type": "int"}, "low: must be a whole number, got 0.5"),
+        ({"choice": [1], "log": True}, "log: unknown key; expected choice"),
+        ({"choice": 1}, "choice: must be a list of at least one value, got 1"),
+        ({"ordinal": []}, "ordinal: must be a list of at least one value"),
+        ({"bool": False}, "bool: must be true, got False"),
+    ],
+)
+def test_errors_name_their_place(table: Any, message: str) -> None:
+    with pytest.raises(ValueError, match="^space.lr." + message):
+        Space.from_description({"lr": table})
+
+
+def test_a_constant_and_the_place_are_checked_too() -> None:
+    with pytest.raises(ValueError, match=r"^study.toml: space: must be a table, got 3"):
+        Space.from_description(3, "study.toml: space")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^study.toml: space.lr: must be text"):
+        Space.from_description({"lr": float("nan")}, "study.toml: space")
