@@ -102,11 +102,13 @@ def check_goal(data: Dataset, loss: str) -> None:
 
 
 def check_outputs(outputs: int, data: Dataset, member: int) -> None:
-    """Raise unless the network's outputs fit the goal."""
-    if outputs == data.outputs or (data.classification and outputs > data.outputs):
-        return  # a part of the data may lack the last classes
-    what = "classes, it needs at least as many" if data.classification else "targets, it needs as many"
-    raise ValueError(f"network of member {member}: has {outputs} outputs for {data.outputs} {what} ({data.name})")
+    """Raise unless the network has one output for each class or target."""
+    if outputs != data.outputs:
+        what = "classes" if data.classification else "targets"
+        raise ValueError(
+            f"network of member {member}: must have one output for each of the {data.outputs} {what} "
+            f"of {data.name}, got {outputs}"
+        )
 
 
 def factors(saved: NDArray[Any] | None, name: str, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
