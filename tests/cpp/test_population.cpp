@@ -1,0 +1,208 @@
+// The public API: determinism, errors that leave everything as it was, and the inside of a training run.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstring>
+#include <random>
+
+#include "shoal/device.h"
+#include "shoal/error.h"
+#include "shoal/population.h"
+
+using namespace shoal;
+
+namespace {
+
+// Two classes that a line separates, and targets that are a smooth function of the inputs.
+struct Toy {
+  std::vector<float> x, targets;
+  std::vector<std::int32_t> labels;
+  std::int64_t samples, features;
+
+  Toy(std::int64_t n, std::int64_t f) : samples(n), features(f) {
+    std::mt19937 engine(1);
+    std::normal_distribution<float> draw;
+    for (std::int64_t i = 0; i < n; ++i) {
+      float sum = 0;
+      for (std::int64_t k = 0; k < f; ++k) {
+        x.push_back(draw(engine));
+        sum += x.back() * (k % 2 ? 1.0f : -0.5f);
+      }
+      labels.push_back(sum > 0);
+      targets.push_back(std::tanh(sum));
+    }
+  }
+  Dataset classes() const {
+    return {.samples = samples, .shape = {features}, .x_f32 = x.data(), .labels = labels.data(), .outputs = 2};
+  }
+  Dataset values() const {
+    return {.samples = samples, .shape = {features}, .x_f32 = x.data(), .targets = targets.data(), .outputs = 1};
+  }
+};
+
+Network mlp(std::int64_t width, std::int64_t outputs) {
+  return {{layer::dense(width), layer::tanh(), layer::dropout(0.2f), layer::dense(outputs)}};
+}
+
+Hyperparameters rates(float lr, std::int64_t batch) {
+  Hyperparameters h;
+  h.lr = lr;
+  h.momentum = 0.5f;
+  h.batch_size = batch;
+  return h;
+}
+
+using Bytes = std::vector<std::byte>;
+
+Bytes bytes(Population& p, std::int64_t row) { return {p.state(row), p.state(row) + p.state_bytes(row)}; }
+
+std::vector<float> fit(Population& p, const Dataset& d, std::int64_t steps) {
+  std::vector<float> losses(static_cast<std::size_t>(p.size()));
+  p.fit(d, std::vector<std::int64_t>(static_cast<std::size_t>(p.size()), steps), std::max<std::int64_t>(steps, 1),
+        losses.data());
+  return losses;
+}
+
+}  // namespace
+
+// Both a tiny network, whose members share vectors, and one that is divided over a team when it is alone.
+TEST_CASE("threads, company, row and quanta do not change a bit") {
+  const Toy toy(103, 21);
+  for (const std::int64_t width : {8, 600}) {
+    CAPTURE(width);
+    const auto alone = [&](int threads, const std::vector<std::int64_t>& quanta) {
+      Population p({21}, Optimizer::sgd, Loss::cross_entropy, {.seed = 5, .threads = threads});
+      p.add(mlp(width, 2), rates(0.05f, 32), 9);
+      for (const std::int64_t steps : quanta) fit(p, toy.classes(), steps);
+      return bytes(p, 0);
+    };
+    const Bytes want = alone(1, {14});
+    CHECK(alone(2, {14}) == want);
+    CHECK(alone(3, {1, 3, 10}) == want);
+    Population p({21}, Optimizer::sgd, Loss::cross_entropy, {.seed = 5, .threads = 2});
+    for (std::uint32_t i = 0; i < 21; ++i)
+      p.add(mlp(i % 3 ? width : 5, 2), rates(0.01f * static_cast<float>(i), i % 2 ? 32 : 7), 100 + i);
+    const std::int64_t row = p.add(mlp(width, 2), rates(0.05f, 32), 9);
+    p.add(mlp(width, 2), rates(0.02f, 32), 77);
+    fit(p, toy.classes(), 6);
+    fit(p, toy.classes(), 8);
+    CHECK(bytes(p, row) == want);
+  }
+}
+
+TEST_CASE("a copy is the donor byte for byte, also in a swap") {
+  const Toy toy(64, 5);
+  Population p({5}, Optimizer::adam, Loss::mse, {.seed = 1});
+  for (std::uint32_t i = 0; i < 3; ++i) p.add(mlp(70, 1), rates(0.001f, 16), i);
+  fit(p, toy.values(), 5);
+  const Bytes first = bytes(p, 0), second = bytes(p, 1);
+  p.copy({0, 1}, {1, 0});
+  CHECK(bytes(p, 0) == second);
+  CHECK(bytes(p, 1) == first);
+}
+
+TEST_CASE("a member that diverges stops, and the others do not notice") {
+  const Toy toy(64, 5);
+  for (const std::int64_t width : {6, 90}) {
+    CAPTURE(width);
+    Population calm({5}, Optimizer::sgd, Loss::mse), mixed({5}, Optimizer::sgd, Loss::mse);
+    for (std::uint32_t i = 0; i < 4; ++i) {
+      calm.add(mlp(width, 1), rates(0.01f, 16), i);
+      mixed.add(mlp(width, 1), rates(i == 2 ? 1e30f : 0.01f, 16), i);
+    }
+    fit(calm, toy.values(), 40);
+    const std::vector<float> losses = fit(mixed, toy.values(), 40);
+    for (const std::int64_t row : {0, 1, 3}) CHECK(bytes(mixed, row) == bytes(calm, row));
+    CHECK(std::isnan(losses[2]));
+    CHECK(mixed.counters(2).diverged);
+    const Bytes before = bytes(mixed, 2);
+    fit(mixed, toy.values(), 3);
+    CHECK(bytes(mixed, 2) == before);
+  }
+}
+
+TEST_CASE("training learns") {
+  const Toy toy(400, 10);
+  for (const std::int64_t width : {8, 64}) {
+    for (const Optimizer o :
+         {Optimizer::sgd, Optimizer::adam, Optimizer::adamw, Optimizer::rmsprop, Optimizer::adagrad}) {
+      CAPTURE(width);
+      CAPTURE(static_cast<int>(o));
+      Population p({10}, o, Loss::cross_entropy);
+      Hyperparameters h;
+      h.lr = o == Optimizer::sgd || o == Optimizer::adagrad ? 0.2f : 0.01f;
+      h.beta2 = 0.99f;
+      p.add(mlp(width, 2), h, 0);
+      fit(p, toy.classes(), 300);
+      float loss = 0, accuracy = 0;
+      p.evaluate(toy.classes(), {0}, &loss, &accuracy);
+      CHECK(accuracy > 0.95f);
+      std::vector<float> probabilities(800);
+      p.predict(toy.classes(), 0, probabilities.data());
+      int correct = 0;
+      for (std::size_t i = 0; i < 400; ++i) {
+        CHECK(std::abs(probabilities[2 * i] + probabilities[2 * i + 1] - 1) < 1e-6f);
+        correct += (probabilities[2 * i + 1] > probabilities[2 * i]) == (toy.labels[i] == 1);
+      }
+      CHECK(static_cast<float>(correct) / 400 == doctest::Approx(accuracy));
+    }
+  }
+}
+
+TEST_CASE("counters follow the last short batch; steps_to_epoch agrees") {
+  const Toy toy(50, 5);
+  Population p({5}, Optimizer::sgd, Loss::cross_entropy);
+  p.add(mlp(70, 2), rates(0.01f, 16), 0);
+  CHECK(p.steps_to_epoch(0, 50, 2) == 8);
+  fit(p, toy.classes(), 3);
+  CHECK(p.counters(0).offset == 48);
+  CHECK(p.steps_to_epoch(0, 50, 1) == 1);
+  p.set(0, rates(0.01f, 1));
+  CHECK(p.steps_to_epoch(0, 50, 2) == 52);
+  fit(p, toy.classes(), 52);
+  CHECK(p.counters(0).epoch == 2);
+  CHECK(p.counters(0).offset == 0);
+  CHECK(p.steps_to_epoch(0, 50, 2) == 0);
+}
+
+TEST_CASE("wrong arguments are refused and change nothing") {
+  const Toy toy(40, 5);
+  Population p({5}, Optimizer::sgd, Loss::cross_entropy);
+  p.add(mlp(70, 2), rates(0.01f, 16), 0);
+  const Bytes before = bytes(p, 0);
+  CHECK_THROWS_AS(p.add({{layer::dense(0)}}, {}, 1), InvalidArgument);
+  CHECK_THROWS_AS(p.add({{layer::relu()}}, {}, 1), InvalidArgument);
+  CHECK_THROWS_AS(p.add({}, {}, 1), InvalidArgument);
+  CHECK_THROWS_AS(p.add({{layer::dense(2), layer::dropout(1)}}, {}, 1), InvalidArgument);
+  CHECK_THROWS_AS(p.reset(1, mlp(3, 2), {}, 0), InvalidArgument);
+  CHECK_THROWS_AS(p.set(0, rates(NAN, 16)), InvalidArgument);
+  CHECK_THROWS_AS(p.set(0, rates(0.1f, 0)), InvalidArgument);
+  CHECK_THROWS_AS(p.copy({0}, {1}), InvalidArgument);
+  CHECK_THROWS_AS(fit(p, toy.values(), 1), InvalidArgument);
+  Dataset wrong = toy.classes();
+  wrong.shape = {4};
+  CHECK_THROWS_AS(fit(p, wrong, 1), InvalidArgument);
+  wrong = toy.classes();
+  wrong.outputs = 3;
+  CHECK_THROWS_AS(fit(p, wrong, 1), InvalidArgument);
+  float loss = 0;
+  CHECK_THROWS_AS(p.fit(toy.classes(), {1, 2}, 1, &loss), InvalidArgument);
+  CHECK_THROWS_AS(p.fit(toy.classes(), {-1}, 1, &loss), InvalidArgument);
+  CHECK_THROWS_AS(p.fit(toy.classes(), {1}, 0, &loss), InvalidArgument);
+  CHECK(bytes(p, 0) == before);
+  CHECK(p.size() == 1);
+  fit(p, toy.classes(), 1);  // and it works after the throws
+  CHECK(p.counters(0).step == 1);
+}
+
+TEST_CASE("an empty population trains to nothing") {
+  const Toy toy(40, 5);
+  Population p({5}, Optimizer::sgd, Loss::cross_entropy);
+  CHECK(fit(p, toy.classes(), 5).empty());
+}
+
+TEST_CASE("this machine has a device") {
+  REQUIRE(devices().size() == 1);
+  CHECK(devices()[0].cores >= 1);
+  CHECK_FALSE(instruction_sets().empty());
+}
