@@ -26,24 +26,26 @@ Buffer filled(const float* values, std::int64_t count, float otherwise) {
 Data::Data(const Dataset& dataset, Loss loss, Use use) : dataset_(dataset) {
   for (const std::int64_t axis : dataset.shape) features_ *= axis;
   require(dataset.samples >= 1, "dataset must have at least one sample");
-  require(dataset.samples < std::int64_t{1} << 32, "dataset must have fewer than 2^32 samples, got " + std::to_string(dataset.samples));
+  require(dataset.samples < std::int64_t{1} << 32,
+          "dataset must have fewer than 2^32 samples, got " + std::to_string(dataset.samples));
   require((dataset.x_u8 == nullptr) != (dataset.x_f32 == nullptr), "dataset must have inputs as uint8 or as float32");
   if (use != Use::prediction) {
     const bool classes = loss == Loss::cross_entropy;
     require(classes ? dataset.labels != nullptr : dataset.targets != nullptr,
-            classes ? "cross_entropy needs integer labels, the dataset has none" : "mse needs float targets, the dataset has none");
+            classes ? "cross_entropy needs integer labels, the dataset has none"
+                    : "mse needs float targets, the dataset has none");
   }
   scale_ = filled(dataset.scale, features_, 1);
   shift_ = filled(dataset.shift, features_, 0);
 }
 
 void Data::check_fits(const Program& program, Loss loss, Use use) const {
-  require(program.features == features_, "dataset has samples of shape " + text(dataset_.shape) + ", the network takes " +
-                                             std::to_string(program.features) + " features");
+  require(program.features == features_, "dataset has samples of shape " + text(dataset_.shape) +
+                                             ", the network takes " + std::to_string(program.features) + " features");
   if (use == Use::prediction) return;
-  require(program.outputs == dataset_.outputs,
-          "dataset has " + std::to_string(dataset_.outputs) + (loss == Loss::cross_entropy ? " classes" : " targets a sample") +
-              ", the network has " + std::to_string(program.outputs) + " outputs");
+  require(program.outputs == dataset_.outputs, "dataset has " + std::to_string(dataset_.outputs) +
+                                                   (loss == Loss::cross_entropy ? " classes" : " targets a sample") +
+                                                   ", the network has " + std::to_string(program.outputs) + " outputs");
 }
 
 Batch::Batch(const Program& program, Loss loss, std::int64_t rows, Arena& arena)
@@ -71,8 +73,8 @@ void Batch::gather(const Data& data, Loss loss, Use use, std::int64_t rows, cons
   team.wait();
 }
 
-Finish finish_of(const Stage& stage, const float* parameters, const Member* dropping, std::int64_t step, std::int64_t rows, float* y,
-                 float* dy) {
+Finish finish_of(const Stage& stage, const float* parameters, const Member* dropping, std::int64_t step,
+                 std::int64_t rows, float* y, float* dy) {
   Finish f{.rows = rows,
            .columns = stage.outputs,
            .activation = stage.activation,
@@ -90,13 +92,14 @@ Finish finish_of(const Stage& stage, const float* parameters, const Member* drop
   return f;
 }
 
-void Batch::forward(const Program& program, const float* parameters, const Member* dropping, std::int64_t step, std::int64_t rows,
-                    const Team& team) const {
+void Batch::forward(const Program& program, const float* parameters, const Member* dropping, std::int64_t step,
+                    std::int64_t rows, const Team& team) const {
   const Kernels& k = kernels();
   for (std::size_t i = 0; i < program.stages.size(); ++i) {
     const Stage& stage = program.stages[i];
     if (stage.has_product()) {
-      k.dense_forward({{rows, stage.inputs, stage.outputs}, inputs(i), parameters + stage.weight, y_[i]}, team.rank, team.size);
+      k.dense_forward({{rows, stage.inputs, stage.outputs}, inputs(i), parameters + stage.weight, y_[i]}, team.rank,
+                      team.size);
     } else if (team.rank == 0) {
       std::copy_n(inputs(i), rows * padded(stage.outputs), y_[i]);
     }

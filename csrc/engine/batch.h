@@ -63,8 +63,8 @@ class Batch {
   // Fills inputs and targets from index(); the team waits.
   void gather(const Data& data, Loss loss, Use use, std::int64_t rows, const Team& team) const;
   // Runs all stages; dropout acts only where `dropping` is a member's state at a step. The team waits.
-  void forward(const Program& program, const float* parameters, const Member* dropping, std::int64_t step, std::int64_t rows,
-               const Team& team) const;
+  void forward(const Program& program, const float* parameters, const Member* dropping, std::int64_t step,
+               std::int64_t rows, const Team& team) const;
   // Replaces gradient() by dL/d outputs and losses() by the samples' losses; the team waits.
   void loss(const Program& program, Loss loss, std::int64_t rows, const Team& team) const;
 
@@ -83,7 +83,7 @@ class Batch {
 };
 
 // What a stage does after its product, for a member at a step; a null member means no dropout.
-Finish finish_of(const Stage& stage, const float* parameters, const Member* dropping, std::int64_t step, std::int64_t rows, float* y,
-                 float* dy);
+Finish finish_of(const Stage& stage, const float* parameters, const Member* dropping, std::int64_t step,
+                 std::int64_t rows, float* y, float* dy);
 
 }  // namespace shoal

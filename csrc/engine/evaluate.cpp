@@ -51,8 +51,8 @@ std::int64_t forward_workspace(const Program& program, Loss loss) {
   return arena.used();
 }
 
-void evaluate(const Data& data, Loss loss, const std::vector<const Member*>& members, ThreadPool& pool, const Workspace& workspace,
-              float* losses, float* accuracy) {
+void evaluate(const Data& data, Loss loss, const std::vector<const Member*>& members, ThreadPool& pool,
+              const Workspace& workspace, float* losses, float* accuracy) {
   const std::int64_t per_member = slices(data);
   std::vector<Sums> sums(members.size() * static_cast<std::size_t>(per_member));
   pool.for_each(static_cast<std::int64_t>(sums.size()), [&](std::int64_t i, int rank) {
@@ -70,11 +70,13 @@ void evaluate(const Data& data, Loss loss, const std::vector<const Member*>& mem
       total.correct += part.correct;
     }
     losses[m] = static_cast<float>(total.loss / samples);
-    if (accuracy && loss == Loss::cross_entropy) accuracy[m] = static_cast<float>(static_cast<double>(total.correct) / samples);
+    if (accuracy && loss == Loss::cross_entropy)
+      accuracy[m] = static_cast<float>(static_cast<double>(total.correct) / samples);
   }
 }
 
-void predict(const Data& data, Loss loss, const Member& member, ThreadPool& pool, const Workspace& workspace, float* out) {
+void predict(const Data& data, Loss loss, const Member& member, ThreadPool& pool, const Workspace& workspace,
+             float* out) {
   const std::int64_t outputs = member.program->outputs;
   pool.for_each(slices(data), [&](std::int64_t i, int rank) {
     Arena arena(workspace(rank));
@@ -82,7 +84,8 @@ void predict(const Data& data, Loss loss, const Member& member, ThreadPool& pool
     const Slice s = slice(data, i);
     float* y = forward(data, loss, Use::prediction, member, s, batch);
     if (loss == Loss::cross_entropy) kernels().softmax({s.rows, outputs, y});
-    for (std::int64_t row = 0; row < s.rows; ++row) std::copy_n(y + row * padded(outputs), outputs, out + (s.first + row) * outputs);
+    for (std::int64_t row = 0; row < s.rows; ++row)
+      std::copy_n(y + row * padded(outputs), outputs, out + (s.first + row) * outputs);
   });
 }
 

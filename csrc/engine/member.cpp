@@ -32,7 +32,8 @@ void initialise(const Stage& s, std::uint32_t layer, PhiloxKey key, float* weigh
   for (std::int64_t o = 0; o < s.outputs; ++o) {
     for (std::int64_t i = 0; i < s.inputs; i += 2) {
       const auto words = philox({static_cast<std::uint32_t>(i / 2), static_cast<std::uint32_t>(o), 0,
-                                 stream(Purpose::initial_weights, layer)}, key);
+                                 stream(Purpose::initial_weights, layer)},
+                                key);
       const auto uniform = [](std::uint32_t word) { return (word + 0.5) / 2147483648.0 - 1; };  // in (-1, 1)
       const auto pair = draw.normal ? normal_pair(words) : std::array<double, 2>{uniform(words[0]), uniform(words[2])};
       float* w = weight + o * padded(s.inputs) + i;
@@ -50,7 +51,8 @@ void check_fraction(const char* name, float value) { check(value >= 0 && value <
 
 }  // namespace
 
-Member make_member(std::shared_ptr<const Program> program, Optimizer optimizer, const Hyperparameters& hyperparameters, PhiloxKey key) {
+Member make_member(std::shared_ptr<const Program> program, Optimizer optimizer, const Hyperparameters& hyperparameters,
+                   PhiloxKey key) {
   Member member{program, nullptr, checked(hyperparameters, *program), key};
   const auto floats = static_cast<std::size_t>(program->parameters * (1 + slots(optimizer)));
   member.block = std::make_shared<Buffer>(sizeof(BlockHeader) + floats * sizeof(float));
@@ -75,8 +77,8 @@ Hyperparameters checked(const Hyperparameters& hyperparameters, const Program& p
   check(h.batch_size >= 1, "batch_size", static_cast<double>(h.batch_size), ">= 1");
   if (h.dropout.empty()) h.dropout = program.dropout;
   require(h.dropout.size() == program.dropout.size(), "dropout has " + std::to_string(h.dropout.size()) +
-                                                          " rates, the network has " + std::to_string(program.dropout.size()) +
-                                                          " dropout layers");
+                                                          " rates, the network has " +
+                                                          std::to_string(program.dropout.size()) + " dropout layers");
   for (const float rate : h.dropout) check_fraction("dropout", rate);
   return h;
 }

@@ -29,7 +29,8 @@ struct Member {
 };
 
 // A freshly initialised member.
-Member make_member(std::shared_ptr<const Program> program, Optimizer optimizer, const Hyperparameters& hyperparameters, PhiloxKey key);
+Member make_member(std::shared_ptr<const Program> program, Optimizer optimizer, const Hyperparameters& hyperparameters,
+                   PhiloxKey key);
 
 // The hyperparameters with every dropout rate filled in; throws InvalidArgument where one is out of its range.
 Hyperparameters checked(const Hyperparameters& hyperparameters, const Program& program);

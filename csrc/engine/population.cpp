@@ -26,7 +26,8 @@ struct Piece {
 
 double cost_of(const Job& job) {
   const Member& m = *job.member;
-  return static_cast<double>(job.steps) * static_cast<double>(m.hyperparameters.batch_size) * static_cast<double>(m.program->weights);
+  return static_cast<double>(job.steps) * static_cast<double>(m.hyperparameters.batch_size) *
+         static_cast<double>(m.program->weights);
 }
 
 // Below this many weights times rows a step is too short to be worth the team's barriers.
@@ -114,7 +115,8 @@ void Population::Impl::train(const TrainContext& context, const std::vector<Piec
     most = std::max(most, piece.in_lanes() ? lane_workspace(context, sample) : member_workspace(context, sample));
   }
   reserve(most);
-  const bool teams = static_cast<int>(pieces.size()) < pool.size() && std::all_of(pieces.begin(), pieces.end(), worth_a_team);
+  const bool teams =
+      static_cast<int>(pieces.size()) < pool.size() && std::all_of(pieces.begin(), pieces.end(), worth_a_team);
   if (teams) {
     Barrier barrier(pool.size());
     for (const Piece& piece : pieces) {
@@ -145,7 +147,8 @@ std::int64_t Population::add(const Network& network, const Hyperparameters& hype
   return size() - 1;
 }
 
-void Population::reset(std::int64_t row, const Network& network, const Hyperparameters& hyperparameters, std::uint32_t id) {
+void Population::reset(std::int64_t row, const Network& network, const Hyperparameters& hyperparameters,
+                       std::uint32_t id) {
   impl_->at(row) = impl_->make(network, hyperparameters, id);
 }
 
@@ -166,10 +169,11 @@ void Population::copy(const std::vector<std::int64_t>& source, const std::vector
   std::map<std::int64_t, Buffer> before;  // sources that are overwritten too
   for (std::size_t i = 0; i < source.size(); ++i) {
     const Member &from = impl_->at(source[i]), &to = impl_->at(target[i]);
-    require(same_structure(*from.program, *to.program), "member " + std::to_string(target[i]) +
-                                                            " cannot take the weights of member " + std::to_string(source[i]) +
-                                                            ": their networks differ in structure");
-    require(std::count(target.begin(), target.end(), target[i]) == 1, "member " + std::to_string(target[i]) + " is a target twice");
+    require(same_structure(*from.program, *to.program),
+            "member " + std::to_string(target[i]) + " cannot take the weights of member " + std::to_string(source[i]) +
+                ": their networks differ in structure");
+    require(std::count(target.begin(), target.end(), target[i]) == 1,
+            "member " + std::to_string(target[i]) + " is a target twice");
     if (std::find(target.begin(), target.end(), source[i]) == target.end()) continue;
     Buffer copy(from.block->size());
     std::memcpy(copy.data(), from.block->data(), copy.size());
@@ -182,7 +186,8 @@ void Population::copy(const std::vector<std::int64_t>& source, const std::vector
   }
 }
 
-void Population::fit(const Dataset& dataset, const std::vector<std::int64_t>& steps, std::int64_t record, float* losses) {
+void Population::fit(const Dataset& dataset, const std::vector<std::int64_t>& steps, std::int64_t record,
+                     float* losses) {
   require(static_cast<std::int64_t>(steps.size()) == size(),
           "steps has " + std::to_string(steps.size()) + " entries, expected one per member, " + std::to_string(size()));
   require(record >= 1, "record must be >= 1, got " + std::to_string(record));
@@ -196,9 +201,9 @@ void Population::fit(const Dataset& dataset, const std::vector<std::int64_t>& st
     require(n >= 0, "steps of member " + std::to_string(row) + " must be >= 0, got " + std::to_string(n));
     Member& member = impl_->at(row);
     data.check_fits(*member.program, impl_->loss, Use::training);
-    require(member.counters().offset < data.samples(), "member " + std::to_string(row) + " stands at sample " +
-                                                           std::to_string(member.counters().offset) +
-                                                           " of its pass, the dataset has " + std::to_string(data.samples()));
+    require(member.counters().offset < data.samples(),
+            "member " + std::to_string(row) + " stands at sample " + std::to_string(member.counters().offset) +
+                " of its pass, the dataset has " + std::to_string(data.samples()));
     if (n > 0 && !member.counters().diverged) jobs.push_back({&member, n, losses + row * points});
   }
   impl_->train({data, impl_->optimizer, impl_->loss, impl_->options.data_order, record}, pieces_of(jobs));
@@ -223,7 +228,8 @@ void Population::evaluate(const Dataset& dataset, const std::vector<std::int64_t
     most = std::max(most, forward_workspace(*members.back()->program, impl_->loss));
   }
   impl_->reserve(most);
-  shoal::evaluate(data, impl_->loss, members, impl_->pool, [&](int rank) { return impl_->workspace(rank); }, loss, accuracy);
+  shoal::evaluate(
+      data, impl_->loss, members, impl_->pool, [&](int rank) { return impl_->workspace(rank); }, loss, accuracy);
 }
 
 void Population::predict(const Dataset& dataset, std::int64_t row, float* out) {
@@ -247,11 +253,14 @@ std::vector<Parameter> Population::parameters(std::int64_t row) {
 }
 
 std::byte* Population::state(std::int64_t row) { return impl_->at(row).block->data(); }
-std::int64_t Population::state_bytes(std::int64_t row) const { return static_cast<std::int64_t>(impl_->at(row).block->size()); }
+std::int64_t Population::state_bytes(std::int64_t row) const {
+  return static_cast<std::int64_t>(impl_->at(row).block->size());
+}
 std::shared_ptr<void> Population::owner(std::int64_t row) { return impl_->at(row).block; }
 
 std::vector<std::int64_t> epoch_order(std::uint32_t seed, std::uint32_t id, std::int64_t epoch, std::int64_t samples) {
-  require(samples >= 1 && samples < std::int64_t{1} << 32, "samples must be in [1, 2^32), got " + std::to_string(samples));
+  require(samples >= 1 && samples < std::int64_t{1} << 32,
+          "samples must be in [1, 2^32), got " + std::to_string(samples));
   const Shuffle shuffle(static_cast<std::uint32_t>(samples), {seed, id}, static_cast<std::uint32_t>(epoch));
   std::vector<std::int64_t> order;
   for (std::int64_t i = 0; i < samples; ++i) order.push_back(shuffled(shuffle, static_cast<std::uint32_t>(i)));

@@ -58,7 +58,8 @@ class Compiler {
       case LayerKind::dropout: return add_dropout(layer);
       case LayerKind::relu: return add_activation(Activation::relu, 0);
       case LayerKind::leaky_relu:
-        require(layer.value >= 0 && layer.value < 1, at_ + " (leaky_relu): slope must be in [0, 1), got " + std::to_string(layer.value));
+        require(layer.value >= 0 && layer.value < 1,
+                at_ + " (leaky_relu): slope must be in [0, 1), got " + std::to_string(layer.value));
         return add_activation(Activation::leaky_relu, layer.value);
       case LayerKind::sigmoid: return add_activation(Activation::sigmoid, 0);
       case LayerKind::tanh: return add_activation(Activation::tanh, 0);
@@ -100,7 +101,8 @@ class Compiler {
   }
 
   void add_dropout(const Layer& layer) {
-    require(layer.value >= 0 && layer.value < 1, at_ + " (dropout): rate must be in [0, 1), got " + std::to_string(layer.value));
+    require(layer.value >= 0 && layer.value < 1,
+            at_ + " (dropout): rate must be in [0, 1), got " + std::to_string(layer.value));
     open(false).dropout = static_cast<int>(program_.dropout.size());
     program_.dropout.push_back(layer.value);
   }

@@ -14,7 +14,10 @@ constexpr int kMostLanes = 16;
 class LaneTrainer {
  public:
   LaneTrainer(const TrainContext& context, const Member& sample, Arena& arena)
-      : context_(context), program_(*sample.program), W_(kernels().lanes), most_rows_(std::min(sample.hyperparameters.batch_size, context.data.samples())) {
+      : context_(context),
+        program_(*sample.program),
+        W_(kernels().lanes),
+        most_rows_(std::min(sample.hyperparameters.batch_size, context.data.samples())) {
     const auto rows_of = [&](std::int64_t columns) { return arena.take(most_rows_ * columns * W_); };
     arrays_ = 1 + slots(context.optimizer);
     weights_ = arena.take(arrays_ * program_.weights * W_);
@@ -55,8 +58,16 @@ class LaneTrainer {
     for (std::size_t i = 0; i < program_.stages.size(); ++i) {
       const Stage& s = program_.stages[i];
       if (s.has_product()) {
-        kernels().lane_product({.m = rows, .n = s.outputs, .k = s.inputs, .a = x, .a_m = s.inputs, .a_k = 1,
-                                .b = weights_ + weight_at(i), .b_n = s.inputs, .b_k = 1, .c = y_[i]});
+        kernels().lane_product({.m = rows,
+                                .n = s.outputs,
+                                .k = s.inputs,
+                                .a = x,
+                                .a_m = s.inputs,
+                                .a_k = 1,
+                                .b = weights_ + weight_at(i),
+                                .b_n = s.inputs,
+                                .b_k = 1,
+                                .c = y_[i]});
       } else {
         std::copy_n(x, rows * s.outputs * W_, y_[i]);
       }
@@ -65,8 +76,13 @@ class LaneTrainer {
       x = y_[i];
     }
     std::copy_n(x, rows * program_.outputs * W_, dx_[0]);
-    kernels().lane_loss({.loss = context_.loss, .rows = rows, .outputs = program_.outputs, .y = dx_[0], .labels = labels_,
-                         .targets = targets_, .losses = losses_});
+    kernels().lane_loss({.loss = context_.loss,
+                         .rows = rows,
+                         .outputs = program_.outputs,
+                         .y = dx_[0],
+                         .labels = labels_,
+                         .targets = targets_,
+                         .losses = losses_});
     return losses_;
   }
 
@@ -77,15 +93,33 @@ class LaneTrainer {
     for (std::size_t i = program_.stages.size(); i-- > first;) {
       const Stage& s = program_.stages[i];
       Dropout dropout[kMostLanes];
-      if (s.activation != Activation::identity || s.dropout >= 0) kernels().lane_finish_backward(finish(i, rows, dy, dropout));
+      if (s.activation != Activation::identity || s.dropout >= 0)
+        kernels().lane_finish_backward(finish(i, rows, dy, dropout));
       if (!s.has_product()) continue;
       const float* x = i == 0 ? x_ : y_[i - 1];
-      kernels().lane_product({.m = s.outputs, .n = s.inputs, .k = rows, .a = dy, .a_m = 1, .a_k = s.outputs,
-                              .b = x, .b_n = 1, .b_k = s.inputs, .c = gradients_ + weight_at(i)});
-      if (s.bias >= 0) kernels().lane_sum({.rows = rows, .columns = s.outputs, .dy = dy, .sum = gradients_ + bias_at(i)});
+      kernels().lane_product({.m = s.outputs,
+                              .n = s.inputs,
+                              .k = rows,
+                              .a = dy,
+                              .a_m = 1,
+                              .a_k = s.outputs,
+                              .b = x,
+                              .b_n = 1,
+                              .b_k = s.inputs,
+                              .c = gradients_ + weight_at(i)});
+      if (s.bias >= 0)
+        kernels().lane_sum({.rows = rows, .columns = s.outputs, .dy = dy, .sum = gradients_ + bias_at(i)});
       if (i == first) break;
-      kernels().lane_product({.m = rows, .n = s.inputs, .k = s.outputs, .a = dy, .a_m = s.outputs, .a_k = 1,
-                              .b = weights_ + weight_at(i), .b_n = 1, .b_k = s.inputs, .c = other});
+      kernels().lane_product({.m = rows,
+                              .n = s.inputs,
+                              .k = s.outputs,
+                              .a = dy,
+                              .a_m = s.outputs,
+                              .a_k = 1,
+                              .b = weights_ + weight_at(i),
+                              .b_n = 1,
+                              .b_k = s.inputs,
+                              .c = other});
       std::swap(dy, other);
     }
     apply();
@@ -117,7 +151,8 @@ class LaneTrainer {
           float* own = jobs[l].member->parameters() + array * program_.parameters;
           float* lane = weights_ + array * program_.weights * W_ + weight_at(i) + l;
           for (std::int64_t o = 0; o < s.outputs; ++o) {
-            for (std::int64_t k = 0; k < s.inputs; ++k, lane += W_) move(*lane, own[s.weight + o * padded(s.inputs) + k]);
+            for (std::int64_t k = 0; k < s.inputs; ++k, lane += W_)
+              move(*lane, own[s.weight + o * padded(s.inputs) + k]);
           }
           for (std::int64_t o = 0; s.bias >= 0 && o < s.outputs; ++o, lane += W_) move(*lane, own[s.bias + o]);
         }
@@ -134,11 +169,18 @@ class LaneTrainer {
     }
     for (std::int64_t l = 0; l < W_; ++l) {  // lanes without a member repeat the first one's samples
       const auto lane = l < static_cast<std::int64_t>(counters_.size()) ? static_cast<std::size_t>(l) : 0;
-      kernels().batch_order({.shuffle = &shuffles_[lane], .first = static_cast<std::uint32_t>(counters_[lane].offset),
-                             .count = static_cast<std::uint32_t>(rows), .index = index_ + l * rows});
+      kernels().batch_order({.shuffle = &shuffles_[lane],
+                             .first = static_cast<std::uint32_t>(counters_[lane].offset),
+                             .count = static_cast<std::uint32_t>(rows),
+                             .index = index_ + l * rows});
     }
-    kernels().lane_gather({.data = &context_.data.set(), .features = program_.features, .scale = context_.data.scale(),
-                           .shift = context_.data.shift(), .rows = rows, .index = index_, .x = x_,
+    kernels().lane_gather({.data = &context_.data.set(),
+                           .features = program_.features,
+                           .scale = context_.data.scale(),
+                           .shift = context_.data.shift(),
+                           .rows = rows,
+                           .index = index_,
+                           .x = x_,
                            .labels = context_.loss == Loss::cross_entropy ? labels_ : nullptr,
                            .targets = context_.loss == Loss::mse ? targets_ : nullptr});
   }
@@ -150,8 +192,14 @@ class LaneTrainer {
       const Member& m = *(*jobs_)[lane].member;
       dropout[l] = finish_of(s, nullptr, &m, counters_[lane].step, rows, nullptr, nullptr).dropout;
     }
-    return {.rows = rows, .columns = s.outputs, .activation = s.activation, .slope = s.slope,
-            .bias = s.bias >= 0 ? weights_ + bias_at(i) : nullptr, .dropout = s.dropout >= 0 ? dropout : nullptr, .y = y_[i], .dy = dy};
+    return {.rows = rows,
+            .columns = s.outputs,
+            .activation = s.activation,
+            .slope = s.slope,
+            .bias = s.bias >= 0 ? weights_ + bias_at(i) : nullptr,
+            .dropout = s.dropout >= 0 ? dropout : nullptr,
+            .y = y_[i],
+            .dy = dy};
   }
 
   void apply() {
@@ -160,7 +208,10 @@ class LaneTrainer {
       const std::size_t lane = l < counters_.size() ? l : 0;
       updates[l] = update_at(context_.optimizer, (*jobs_)[lane].member->hyperparameters, counters_[lane].step);
     }
-    kernels().lane_update({.update = updates, .weights = program_.weights, .slot_stride = program_.weights, .gradient = gradients_,
+    kernels().lane_update({.update = updates,
+                           .weights = program_.weights,
+                           .slot_stride = program_.weights,
+                           .gradient = gradients_,
                            .weight = weights_});
   }
 
@@ -179,7 +230,8 @@ class LaneTrainer {
 
 // Trains all jobs until one of them ends or diverges.
 void train_together(LaneTrainer& trainer, std::vector<Job>& jobs, std::vector<Recorder>& recorders, const Data& data) {
-  const auto shortest = std::min_element(jobs.begin(), jobs.end(), [](const Job& a, const Job& b) { return a.steps < b.steps; });
+  const auto shortest =
+      std::min_element(jobs.begin(), jobs.end(), [](const Job& a, const Job& b) { return a.steps < b.steps; });
   for (std::int64_t i = shortest->steps; i > 0; --i) {
     const std::int64_t rows = batch_rows(trainer.counters(0), *jobs[0].member, data);
     const float* losses = trainer.forward(rows);

@@ -45,8 +45,9 @@ class MemberTrainer {
     for (std::size_t i = program_.stages.size(); i-- > 0;) {
       const Stage& stage = program_.stages[i];
       if (stage.activation != Activation::identity || stage.dropout >= 0) {
-        kernels().finish_backward(finish_of(stage, member_.parameters(), &member_, counters.step, rows, batch_.outputs(i), dy),
-                                  team_.rank, team_.size);
+        kernels().finish_backward(
+            finish_of(stage, member_.parameters(), &member_, counters.step, rows, batch_.outputs(i), dy), team_.rank,
+            team_.size);
         team_.wait();
       }
       if (stage.has_product()) dy = backward_product(i, update, rows, dy);

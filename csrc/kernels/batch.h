@@ -22,9 +22,9 @@ struct BatchGather {
   const float *scale, *shift;
   std::int64_t rows;
   const std::uint32_t* index;
-  float* x;             // (rows, padded(features))
-  std::int32_t* labels; // (rows,), or null
-  float* targets;       // (rows, padded(outputs)), or null
+  float* x;              // (rows, padded(features))
+  std::int32_t* labels;  // (rows,), or null
+  float* targets;        // (rows, padded(outputs)), or null
 };
 
 // The same for W members in lanes: index is (W, rows), x (rows, features, W), labels (rows, W), targets (rows, outputs, W).

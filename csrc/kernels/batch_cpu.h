@@ -41,7 +41,8 @@ constexpr std::int64_t kAhead = 4;
 
 SHOAL_INLINE void prefetch_sample(const Dataset& d, std::int64_t sample, std::int64_t features) {
   const std::int64_t bytes = features * (d.x_u8 ? 1 : 4);
-  const char* from = (d.x_u8 ? reinterpret_cast<const char*>(d.x_u8) : reinterpret_cast<const char*>(d.x_f32)) + sample * bytes;
+  const char* from =
+      (d.x_u8 ? reinterpret_cast<const char*>(d.x_u8) : reinterpret_cast<const char*>(d.x_f32)) + sample * bytes;
   for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i);
 }
 
@@ -84,7 +85,8 @@ static void lane_gather(const LaneGather& f) {
       }
       if (f.labels) f.labels[row * W + l] = d.labels[sample];
       if (f.targets) {
-        for (std::int64_t i = 0; i < d.outputs; ++i) f.targets[(row * d.outputs + i) * W + l] = d.targets[sample * d.outputs + i];
+        for (std::int64_t i = 0; i < d.outputs; ++i)
+          f.targets[(row * d.outputs + i) * W + l] = d.targets[sample * d.outputs + i];
       }
     }
   }

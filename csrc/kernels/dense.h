@@ -17,9 +17,9 @@ inline constexpr std::int64_t kPad = 16;
 inline std::int64_t padded(std::int64_t n) { return (n + kPad - 1) / kPad * kPad; }
 
 struct DenseShape {
-  std::int64_t rows;           // B, >= 1
-  std::int64_t inputs;         // without padding; rows of x and W are padded(inputs) apart
-  std::int64_t outputs;        // without padding; rows of y are padded(outputs) apart
+  std::int64_t rows;     // B, >= 1
+  std::int64_t inputs;   // without padding; rows of x and W are padded(inputs) apart
+  std::int64_t outputs;  // without padding; rows of y are padded(outputs) apart
 };
 
 // y = x W^T. Padding of y is left alone.
@@ -42,10 +42,10 @@ struct DenseBackwardData {
 // slot_stride, 2 slot_stride floats after their weights.
 struct DenseBackwardWeights {
   DenseShape shape;
-  const float* x;           // (B, inputs)
-  const float* dy;          // (B, outputs)
-  float* weight;            // (outputs, inputs) in/out
-  float* bias;              // (outputs,) in/out, or null
+  const float* x;   // (B, inputs)
+  const float* dy;  // (B, outputs)
+  float* weight;    // (outputs, inputs) in/out
+  float* bias;      // (outputs,) in/out, or null
   std::int64_t slot_stride;
   Update update;
 };

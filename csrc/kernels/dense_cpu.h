@@ -44,8 +44,8 @@ SHOAL_INLINE vf lane_sums(vf* sums) {
 constexpr int power_of_two(int n) { return n <= 1 ? 1 : 2 * power_of_two((n + 1) / 2); }
 
 template <int M, int N>
-SHOAL_INLINE void dot_tile(std::int64_t k, const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride, float* c,
-                           std::int64_t c_stride) {
+SHOAL_INLINE void dot_tile(std::int64_t k, const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride,
+                           float* c, std::int64_t c_stride) {
   constexpr int kLanes = power_of_two(N);
   vf sum[M][kLanes] = {};
   for (std::int64_t i = 0; i < k; i += W) {
@@ -78,7 +78,8 @@ SHOAL_INLINE void dot_tile(std::int64_t k, const float* a, std::int64_t a_stride
 template <int M, int N>
 SHOAL_INLINE void dot_rows(std::int64_t rows, std::int64_t k, const float* a, std::int64_t a_stride, const float* b,
                            std::int64_t b_stride, float* c, std::int64_t c_stride) {
-  for (; rows >= M; rows -= M, a += M * a_stride, c += M * c_stride) dot_tile<M, N>(k, a, a_stride, b, b_stride, c, c_stride);
+  for (; rows >= M; rows -= M, a += M * a_stride, c += M * c_stride)
+    dot_tile<M, N>(k, a, a_stride, b, b_stride, c, c_stride);
   if constexpr (M > 1) {
     if (rows > 0) dot_rows<M - 1, N>(rows, k, a, a_stride, b, b_stride, c, c_stride);
   }
@@ -93,7 +94,7 @@ static void dot_panel(const DenseForward& f, std::int64_t first) {
   const std::int64_t stride = padded(f.shape.inputs);
   constexpr int M = kAccumulators / N < kDotM ? kAccumulators / N : kDotM;
   dot_rows<M, N>(f.shape.rows, stride, f.x, stride, f.weight + first * stride, stride, f.y + first,
-                                 padded(f.shape.outputs));
+                 padded(f.shape.outputs));
 }
 
 template <int N>
@@ -113,7 +114,7 @@ static void dense_forward(const DenseForward& f, int rank, int size) {
 
 // ---- outer: C[m][n] = sum_k A[k][m] B[k][n], lanes along n ---------------------------------------------------------------
 
-constexpr int kOuterN = 2;                        // vectors
+constexpr int kOuterN = 2;  // vectors
 constexpr int kOuterM = kAccumulators / kOuterN;
 
 // A is walked by two strides, so that the same tile serves dy (k = row) and dy^T (k = output).
@@ -169,7 +170,8 @@ SHOAL_INLINE void for_outer_tiles(std::int64_t rows, std::int64_t columns, int r
   for (std::int64_t t = mine.begin; t < mine.end; ++t) {
     const std::int64_t column = t / panels * kOuterN, p = t % panels;
     const std::int64_t row = rows * p / panels, next = rows * (p + 1) / panels;
-    tile(row, static_cast<int>(next - row), column, static_cast<int>(vectors - column < kOuterN ? vectors - column : kOuterN));
+    tile(row, static_cast<int>(next - row), column,
+         static_cast<int>(vectors - column < kOuterN ? vectors - column : kOuterN));
   }
 }
 
@@ -182,8 +184,8 @@ static void dense_backward_data(const DenseBackwardData& f, int rank, int size) 
 }
 
 template <Optimizer kind>
-static void update_tile(const UpdateLanes& u, const float* gradient, int m, int n, float* weight, std::int64_t weight_stride,
-                        std::int64_t slot_stride) {
+static void update_tile(const UpdateLanes& u, const float* gradient, int m, int n, float* weight,
+                        std::int64_t weight_stride, std::int64_t slot_stride) {
   for (int i = 0; i < m; ++i) {
     for (int j = 0; j < n; ++j) {
       update<kind>(u, load(gradient + (i * kOuterN + j) * W), weight + i * weight_stride + j * W, slot_stride);
@@ -206,17 +208,18 @@ static void dense_backward_weights(const DenseBackwardWeights& f, int rank, int 
   const std::int64_t stride = padded(f.shape.inputs), dy_stride = padded(f.shape.outputs);
   const UpdateLanes u = splat_update(f.update);
   for_optimizer(f.update.optimizer, [&]<Optimizer kind>() {
-    for_outer_tiles(f.shape.outputs, f.shape.inputs, rank, size, [&](std::int64_t row, int m, std::int64_t column, int n) {
-      float* weight = f.weight + row * stride + column * W;
-      // The tile's weights and slots come from L2 in short strided runs that the hardware does not foresee.
-      for (int i = 0; i < m; ++i) {
-        __builtin_prefetch(weight + i * stride, 1);
-        __builtin_prefetch(weight + i * stride + f.slot_stride, 1);
-      }
-      alignas(64) float gradient[kOuterM * kOuterN * W];
-      outer(m, n, f.shape.rows, {f.dy + row, 1, dy_stride}, f.x + column * W, stride, gradient, kOuterN * W);
-      update_tile<kind>(u, gradient, m, n, weight, stride, f.slot_stride);
-    });
+    for_outer_tiles(
+        f.shape.outputs, f.shape.inputs, rank, size, [&](std::int64_t row, int m, std::int64_t column, int n) {
+          float* weight = f.weight + row * stride + column * W;
+          // The tile's weights and slots come from L2 in short strided runs that the hardware does not foresee.
+          for (int i = 0; i < m; ++i) {
+            __builtin_prefetch(weight + i * stride, 1);
+            __builtin_prefetch(weight + i * stride + f.slot_stride, 1);
+          }
+          alignas(64) float gradient[kOuterM * kOuterN * W];
+          outer(m, n, f.shape.rows, {f.dy + row, 1, dy_stride}, f.x + column * W, stride, gradient, kOuterN * W);
+          update_tile<kind>(u, gradient, m, n, weight, stride, f.slot_stride);
+        });
     if (f.bias) update_bias<kind>(u, f, rank, size);
   });
 }

@@ -27,8 +27,8 @@ struct Finish {
   float slope;        // leaky_relu
   const float* bias;  // (padded(columns),) or null; not used backward
   Dropout dropout;
-  float* y;           // (rows, columns) in/out; backward reads it
-  float* dy;          // (rows, columns) in/out; backward only
+  float* y;   // (rows, columns) in/out; backward reads it
+  float* dy;  // (rows, columns) in/out; backward only
 };
 
 // The same for W members in lanes: y is (rows, columns, W), bias (columns, W), dropout one per lane.

@@ -37,7 +37,9 @@ SHOAL_INLINE void for_activation(Activation kind, const Body& body) {
   }
 }
 
-SHOAL_INLINE std::uint32_t drop_below(float rate) { return static_cast<std::uint32_t>(static_cast<double>(rate) * 4294967296.0); }
+SHOAL_INLINE std::uint32_t drop_below(float rate) {
+  return static_cast<std::uint32_t>(static_cast<double>(rate) * 4294967296.0);
+}
 
 // Calls body(column, words) for every vector of a row, words being the random words of its columns (zero without dropout).
 template <bool dropping, class Body>
@@ -49,8 +51,9 @@ SHOAL_INLINE void for_row(const Finish& f, std::int64_t row, const Body& body) {
       if constexpr (dropping) {
         const vu counter = reinterpret_cast<vu>(lane_index()) + static_cast<std::uint32_t>(block / 4 + half);
         const auto same = [](std::uint32_t x) { return vu{} + x; };
-        words = philox(counter, same(static_cast<std::uint32_t>(row)), same(f.dropout.step),
-                       same(stream(Purpose::dropout, f.dropout.layer)), same(f.dropout.key.seed), same(f.dropout.key.id));
+        words =
+            philox(counter, same(static_cast<std::uint32_t>(row)), same(f.dropout.step),
+                   same(stream(Purpose::dropout, f.dropout.layer)), same(f.dropout.key.seed), same(f.dropout.key.id));
       }
       for (int w = 0; w < 4; ++w) {
         const std::int64_t column = block + w * kPad + half;

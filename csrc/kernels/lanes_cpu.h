@@ -87,7 +87,8 @@ static UpdateLanes lane_updates(const Update* updates) {
 static void lane_update(const LaneUpdate& f) {
   const UpdateLanes u = lane_updates(f.update);
   for_optimizer(f.update[0].optimizer, [&]<Optimizer kind>() {
-    for (std::int64_t i = 0; i < f.weights * W; i += W) update<kind>(u, load(f.gradient + i), f.weight + i, f.slot_stride * W);
+    for (std::int64_t i = 0; i < f.weights * W; i += W)
+      update<kind>(u, load(f.gradient + i), f.weight + i, f.slot_stride * W);
   });
 }
 

@@ -11,11 +11,11 @@ namespace shoal {
 
 struct LossStep {
   Loss loss;
-  std::int64_t rows, outputs;   // rows of y and targets are padded(outputs) apart
-  float* y;                     // (rows, outputs) in; out: the gradient, padding zero
-  const std::int32_t* labels;   // (rows,), cross_entropy
-  const float* targets;         // (rows, outputs), mse
-  float* losses;                // (rows,) out: loss_b
+  std::int64_t rows, outputs;  // rows of y and targets are padded(outputs) apart
+  float* y;                    // (rows, outputs) in; out: the gradient, padding zero
+  const std::int32_t* labels;  // (rows,), cross_entropy
+  const float* targets;        // (rows, outputs), mse
+  float* losses;               // (rows,) out: loss_b
 };
 
 // W members in lanes: y and targets (rows, outputs, W), labels (rows, W); losses is (W,), already the mean over rows.

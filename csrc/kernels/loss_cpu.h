@@ -46,7 +46,8 @@ SHOAL_INLINE float cross_entropy_row(const LossStep& f, std::int64_t row) {
   const float scale = share / e.sum;
   for (std::int64_t i = 0; i < padded(f.outputs); i += W) store(y + i, load(y + i) * scale);
   y[label] -= share;
-  return vlog(splat(e.sum))[0] - (chosen - e.max) + (e.sum - e.sum);  // the last term is 0, or NaN if the sum is not finite
+  return vlog(splat(e.sum))[0] - (chosen - e.max) +
+         (e.sum - e.sum);  // the last term is 0, or NaN if the sum is not finite
 }
 
 SHOAL_INLINE float squared_error_row(const LossStep& f, std::int64_t row) {

@@ -12,7 +12,7 @@ namespace shoal {
 struct Update {
   Optimizer optimizer;
   bool nesterov;
-  float lr;            // lr_t; adam: lr_t / (1 - beta1^t)
+  float lr;  // lr_t; adam: lr_t / (1 - beta1^t)
   float momentum;
   float beta1, beta2;
   float epsilon;
@@ -22,9 +22,7 @@ struct Update {
 };
 
 // Number of state arrays beside the weights.
-inline int slots(Optimizer optimizer) {
-  return optimizer == Optimizer::sgd || optimizer == Optimizer::adagrad ? 1 : 2;
-}
+inline int slots(Optimizer optimizer) { return optimizer == Optimizer::sgd || optimizer == Optimizer::adagrad ? 1 : 2; }
 
 // `step` counts from 0.
 Update update_at(Optimizer optimizer, const Hyperparameters& h, std::int64_t step);

@@ -13,8 +13,9 @@ struct UpdateLanes {
 };
 
 SHOAL_INLINE UpdateLanes splat_update(const Update& u) {
-  return {splat(u.lr),   splat(u.momentum),     splat(u.beta1),  splat(u.beta2), splat(u.epsilon),
-          splat(u.root), splat(u.weight_decay), splat(u.shrink), vi{} - (u.nesterov ? 1 : 0)};
+  return {splat(u.lr),           splat(u.momentum), splat(u.beta1),
+          splat(u.beta2),        splat(u.epsilon),  splat(u.root),
+          splat(u.weight_decay), splat(u.shrink),   vi{} - (u.nesterov ? 1 : 0)};
 }
 
 // Weight and slots at `w`, w + stride, w + 2 stride; g is the gradient of the loss.

@@ -11,14 +11,14 @@ namespace shoal {
 // Exactly one of x_u8 and x_f32 is set; labels for cross_entropy, targets for mse, neither for prediction.
 struct Dataset {
   std::int64_t samples = 0;
-  Shape shape;                          // of one sample; features = product
-  const std::uint8_t* x_u8 = nullptr;   // (samples, features)
-  const float* x_f32 = nullptr;         // (samples, features)
-  const float* scale = nullptr;         // (features,), null: 1
-  const float* shift = nullptr;         // (features,), null: 0
-  const std::int32_t* labels = nullptr; // (samples,), in [0, outputs)
-  const float* targets = nullptr;       // (samples, outputs)
-  std::int64_t outputs = 0;             // classes, or targets a sample
+  Shape shape;                           // of one sample; features = product
+  const std::uint8_t* x_u8 = nullptr;    // (samples, features)
+  const float* x_f32 = nullptr;          // (samples, features)
+  const float* scale = nullptr;          // (features,), null: 1
+  const float* shift = nullptr;          // (features,), null: 0
+  const std::int32_t* labels = nullptr;  // (samples,), in [0, outputs)
+  const float* targets = nullptr;        // (samples, outputs)
+  std::int64_t outputs = 0;              // classes, or targets a sample
 };
 
 }  // namespace shoal

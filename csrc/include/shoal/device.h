@@ -7,8 +7,8 @@
 namespace shoal {
 
 struct Device {
-  std::string name;             // "cpu"
-  std::string description;      // processor and instruction set used
+  std::string name;         // "cpu"
+  std::string description;  // processor and instruction set used
   int cores = 0;
 };
 

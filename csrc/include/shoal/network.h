@@ -20,11 +20,11 @@ enum class Initializer { he, xavier, normal, uniform };
 
 struct Layer {
   LayerKind kind;
-  std::int64_t units = 0;                    // dense: outputs, > 0
-  float value = 0;                           // dropout: rate in [0, 1); leaky_relu: slope in [0, 1)
-  Initializer initializer = Initializer::he; // dense
-  float scale = 1;                           // dense, > 0: see Initializer
-  bool bias = true;                          // dense
+  std::int64_t units = 0;                     // dense: outputs, > 0
+  float value = 0;                            // dropout: rate in [0, 1); leaky_relu: slope in [0, 1)
+  Initializer initializer = Initializer::he;  // dense
+  float scale = 1;                            // dense, > 0: see Initializer
+  bool bias = true;                           // dense
 };
 
 struct Network {

@@ -19,18 +19,18 @@ enum class Optimizer { sgd, adam, adamw, rmsprop, adagrad };
 enum class Loss { cross_entropy, mse };
 
 struct Hyperparameters {
-  float lr = 0.01f;             // >= 0
-  float momentum = 0;           // [0, 1); sgd, rmsprop
-  bool nesterov = false;        // sgd
-  float decay = 0;              // >= 0
-  float lr_decay = 1;           // > 0
-  std::int64_t decay_every = 1; // >= 1
-  float weight_decay = 0;       // >= 0
-  float beta1 = 0.9f;           // [0, 1); adam, adamw
-  float beta2 = 0.999f;         // [0, 1); adam, adamw, rmsprop
-  float epsilon = 1e-8f;        // > 0; adam, adamw, rmsprop, adagrad
-  std::int64_t batch_size = 32; // >= 1
-  std::vector<float> dropout;   // one rate in [0, 1) per dropout layer; empty: the network's own rates
+  float lr = 0.01f;              // >= 0
+  float momentum = 0;            // [0, 1); sgd, rmsprop
+  bool nesterov = false;         // sgd
+  float decay = 0;               // >= 0
+  float lr_decay = 1;            // > 0
+  std::int64_t decay_every = 1;  // >= 1
+  float weight_decay = 0;        // >= 0
+  float beta1 = 0.9f;            // [0, 1); adam, adamw
+  float beta2 = 0.999f;          // [0, 1); adam, adamw, rmsprop
+  float epsilon = 1e-8f;         // > 0; adam, adamw, rmsprop, adagrad
+  std::int64_t batch_size = 32;  // >= 1
+  std::vector<float> dropout;    // one rate in [0, 1) per dropout layer; empty: the network's own rates
 };
 
 }  // namespace shoal

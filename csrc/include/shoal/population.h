@@ -27,10 +27,10 @@ struct Options {
 
 // One parameter array inside a member's block. Rows are padded, so the strides matter.
 struct Parameter {
-  std::string name;     // "dense1.weight" (outputs, inputs), "dense1.bias" (outputs,)
+  std::string name;  // "dense1.weight" (outputs, inputs), "dense1.bias" (outputs,)
   float* data;
   Shape shape;
-  Shape strides;        // in floats
+  Shape strides;  // in floats
 };
 
 struct Counters {
