@@ -12,7 +12,8 @@
 
 namespace shoal {
 
-// Hands out pieces of one block, each on a cache line. Without a block it only counts, so the same code measures and carves.
+// Hands out pieces of one block, each on a cache line. Without a block it only counts, so the same code measures
+// and carves.
 class Arena {
  public:
   explicit Arena(float* block = nullptr) : block_(block) {}

@@ -13,7 +13,8 @@ using Workspace = std::function<float*(int rank)>;  // of forward_workspace() fl
 
 std::int64_t forward_workspace(const Program& program, Loss loss);
 
-// Means over the data: loss (members,), and accuracy (members,) unless null or the loss is mse. An arg max with ties is the lowest index.
+// Means over the data: loss (members,), and accuracy (members,) unless null or the loss is mse. An arg max with
+// ties is the lowest index.
 void evaluate(const Data& data, Loss loss, const std::vector<const Member*>& members, ThreadPool& pool,
               const Workspace& workspace, float* losses, float* accuracy);
 

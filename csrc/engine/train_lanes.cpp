@@ -1,5 +1,6 @@
-// Training steps of up to W tiny members at once, one in each lane. Their blocks are interleaved when a run of steps starts and written back when it
-// ends; within it everything is a loop over vectors. Lanes without a member hold zeros.
+// Training steps of up to W tiny members at once, one in each lane. Their blocks are interleaved when a run of
+// steps starts and written back when it ends; within it everything is a loop over vectors. Lanes without a member
+// hold zeros.
 #include <algorithm>
 #include <cmath>
 #include <limits>

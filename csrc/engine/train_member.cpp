@@ -1,5 +1,6 @@
-// A training step of one member: gather, forward, loss, and from the last stage to the first: data gradient, then weight gradient with the
-// optimiser in it. The data gradient goes first because it reads the weights that the update changes.
+// A training step of one member: gather, forward, loss, and from the last stage to the first: data gradient, then
+// weight gradient with the optimiser in it. The data gradient goes first because it reads the weights that the
+// update changes.
 #include <algorithm>
 #include <cmath>
 #include <limits>

@@ -15,7 +15,8 @@ struct BatchOrder {
   std::uint32_t* index;  // (count,)
 };
 
-// x[row] = data.x[index[row]] * scale + shift. scale and shift are given, padded(features) long and zero in the padding.
+// x[row] = data.x[index[row]] * scale + shift. scale and shift are given, padded(features) long and zero in the
+// padding.
 struct BatchGather {
   const Dataset* data;
   std::int64_t features;
@@ -27,7 +28,8 @@ struct BatchGather {
   float* targets;        // (rows, padded(outputs)), or null
 };
 
-// The same for W members in lanes: index is (W, rows), x (rows, features, W), labels (rows, W), targets (rows, outputs, W).
+// The same for W members in lanes: index is (W, rows), x (rows, features, W), labels (rows, W), targets (rows,
+// outputs, W).
 using LaneGather = BatchGather;
 
 }  // namespace shoal

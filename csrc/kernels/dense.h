@@ -1,9 +1,9 @@
-// The three products of a dense layer, y = x W^T, for one member. Weights are (outputs, inputs) row-major. Rows of every array
-// start on a 64-byte boundary: strides are multiples of kPad floats and the padding holds zeros, so that lanes run along the
-// inputs and any batch size and number of outputs fills them.
+// The three products of a dense layer, y = x W^T, for one member. Weights are (outputs, inputs) row-major. Rows of
+// every array start on a 64-byte boundary: strides are multiples of kPad floats and the padding holds zeros, so
+// that lanes run along the inputs and any batch size and number of outputs fills them.
 //
-// `rank` of `size` threads computes its share of the output tiles; each sum has one owner and one order, so the result does not
-// depend on `size`.
+// `rank` of `size` threads computes its share of the output tiles; each sum has one owner and one order, so the
+// result does not depend on `size`.
 #pragma once
 
 #include <cstdint>

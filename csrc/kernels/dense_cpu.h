@@ -1,5 +1,6 @@
-// Dense layers on the CPU: two register tiles, dot and outer, and the loops around them. Bound by FMA while a member's weights and
-// a batch stay in L2: 2 B inputs outputs FLOPs each against 4 inputs outputs bytes of weights (16 with momentum in the update).
+// Dense layers on the CPU: two register tiles, dot and outer, and the loops around them. Bound by FMA while a
+// member's weights and a batch stay in L2: 2 B inputs outputs FLOPs each against 4 inputs outputs bytes of weights
+// (16 with momentum in the update).
 #pragma once
 
 #include "kernels/dense.h"
@@ -10,10 +11,11 @@ namespace shoal::SHOAL_ISA {
 
 constexpr int kVectorsPerPad = static_cast<int>(kPad) / W;
 
-// ---- dot: C[m][n] = sum_k A[m][k] B[n][k], lanes along k -----------------------------------------------------------------
+// ---- dot: C[m][n] = sum_k A[m][k] B[n][k], lanes along k
+// -----------------------------------------------------------------
 
-// Adds neighbouring halves of two vectors of partial sums: where each holds groups of G lanes, the result holds groups of G / 2, those
-// of u first.
+// Adds neighbouring halves of two vectors of partial sums: where each holds groups of G lanes, the result holds
+// groups of G / 2, those of u first.
 template <int G>
 SHOAL_INLINE vf fold(vf u, vf v) {
   vi low{}, high{};
@@ -112,7 +114,8 @@ static void dense_forward(const DenseForward& f, int rank, int size) {
   }
 }
 
-// ---- outer: C[m][n] = sum_k A[k][m] B[k][n], lanes along n ---------------------------------------------------------------
+// ---- outer: C[m][n] = sum_k A[k][m] B[k][n], lanes along n
+// ---------------------------------------------------------------
 
 constexpr int kOuterN = 2;  // vectors
 constexpr int kOuterM = kAccumulators / kOuterN;
@@ -160,8 +163,8 @@ static void outer(int m, int n, std::int64_t k, const OuterA& a, const float* b,
   outer_tile_of<kOuterM, 1>(m, k, a, b, b_stride, c, c_stride);
 }
 
-// Calls tile(row, m, column, n) for every tile of a (rows, padded(columns)) matrix in this thread's share; column and n in
-// vectors. Columns go outermost: their slab of B stays in L1.
+// Calls tile(row, m, column, n) for every tile of a (rows, padded(columns)) matrix in this thread's share; column
+// and n in vectors. Columns go outermost: their slab of B stays in L1.
 template <class Tile>
 SHOAL_INLINE void for_outer_tiles(std::int64_t rows, std::int64_t columns, int rank, int size, const Tile& tile) {
   const std::int64_t vectors = padded(columns) / W;

@@ -2,9 +2,10 @@
 //
 //   forward   y <- keep(f(y + bias)) / (1 - rate)          backward   dy <- keep(dy) / (1 - rate) * f'(y)
 //
-// Every f here has a derivative in terms of its own value, so the sums before it are not stored. A kept element is one whose random word
-// is at least rate 2^32; both passes draw the same word. The word of (row, column): counter (column / 64 * 16 + column % 16, row, step,
-// layer), word column % 64 / 16, so that sixteen lanes draw sixty-four neighbours at once.
+// Every f here has a derivative in terms of its own value, so the sums before it are not stored. A kept element is
+// one whose random word is at least rate 2^32; both passes draw the same word. The word of (row, column): counter
+// (column / 64 * 16 + column % 16, row, step, layer), word column % 64 / 16, so that sixteen lanes draw sixty-four
+// neighbours at once.
 #pragma once
 
 #include <cstdint>

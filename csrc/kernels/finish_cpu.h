@@ -1,4 +1,5 @@
-// Bias, activation and dropout on the CPU: one pass over rows that the product has just written, bound by exp and Philox arithmetic.
+// Bias, activation and dropout on the CPU: one pass over rows that the product has just written, bound by exp and
+// Philox arithmetic.
 #pragma once
 
 #include "kernels/dense.h"
@@ -41,7 +42,8 @@ SHOAL_INLINE std::uint32_t drop_below(float rate) {
   return static_cast<std::uint32_t>(static_cast<double>(rate) * 4294967296.0);
 }
 
-// Calls body(column, words) for every vector of a row, words being the random words of its columns (zero without dropout).
+// Calls body(column, words) for every vector of a row, words being the random words of its columns (zero without
+// dropout).
 template <bool dropping, class Body>
 SHOAL_INLINE void for_row(const Finish& f, std::int64_t row, const Body& body) {
   const std::int64_t end = padded(f.columns);
@@ -111,7 +113,8 @@ static void finish_backward(const Finish& f, int rank, int size) {
   });
 }
 
-// ---- members in lanes ----------------------------------------------------------------------------------------------------
+// ---- members in lanes
+// ----------------------------------------------------------------------------------------------------
 
 struct LaneDropout {
   vu threshold, seed, id, step;

@@ -36,7 +36,8 @@ struct Kernels {
   double (*multiply_adds)(std::int64_t rounds);
 };
 
-// Best first. The environment variable SHOAL_ISA names one to use instead of the best; throws InvalidArgument if it cannot.
+// Best first. The environment variable SHOAL_ISA names one to use instead of the best; throws InvalidArgument if it
+// cannot.
 std::vector<const Kernels*> available_kernels();
 const Kernels& kernels();  // the first of them, chosen once
 

@@ -1,5 +1,5 @@
-// Tiny networks: W members of one structure in the lanes, every array with a last axis of W. One kind of product serves forward, backward by
-// data and backward by weights, because all its operands are vectors:
+// Tiny networks: W members of one structure in the lanes, every array with a last axis of W. One kind of product
+// serves forward, backward by data and backward by weights, because all its operands are vectors:
 //   c[m][n] = sum_k a[m][k] b[n][k], each axis with its own stride, in vectors.
 #pragma once
 

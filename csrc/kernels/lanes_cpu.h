@@ -1,4 +1,5 @@
-// Products of tiny networks on the CPU: two loads feed kLaneM kLaneN multiply-adds per kLaneM + kLaneN vectors, all from L1 or L2.
+// Products of tiny networks on the CPU: two loads feed kLaneM kLaneN multiply-adds per kLaneM + kLaneN vectors, all
+// from L1 or L2.
 #pragma once
 
 #include "kernels/lanes.h"

@@ -10,7 +10,8 @@ SHOAL_INLINE vi inside(std::int64_t column, std::int64_t columns) {
   return lane_index() < static_cast<std::int32_t>(columns - column);
 }
 
-// y <- e^(y - max y), padding zero; returns max y and the sum. NaN and infinite outputs end as a sum that is not finite.
+// y <- e^(y - max y), padding zero; returns max y and the sum. NaN and infinite outputs end as a sum that is not
+// finite.
 struct Exponentials {
   float max, sum;
 };
@@ -70,7 +71,8 @@ static void loss_step(const LossStep& f, int rank, int size) {
   }
 }
 
-// ---- members in lanes ----------------------------------------------------------------------------------------------------
+// ---- members in lanes
+// ----------------------------------------------------------------------------------------------------
 
 SHOAL_INLINE vf lane_cross_entropy_row(const LaneLoss& f, std::int64_t row) {
   float* y = f.y + row * f.outputs * W;

@@ -1,6 +1,6 @@
-// Vectors of the instruction set this translation unit is compiled for, by the compiler's vector extensions. Included by
-// cpu_<isa>.cpp alone; everything in it and in the *_cpu.h files lives in namespace shoal::<isa> and is forced inline or static, so
-// that no wide code can be linked into a narrow path.
+// Vectors of the instruction set this translation unit is compiled for, by the compiler's vector extensions.
+// Included by cpu_<isa>.cpp alone; everything in it and in the *_cpu.h files lives in namespace shoal::<isa> and is
+// forced inline or static, so that no wide code can be linked into a narrow path.
 #pragma once
 
 #if defined(__x86_64__)
@@ -105,8 +105,8 @@ SHOAL_INLINE vf vtanh(vf x) {
   return select(x2 < 0.09f, small, large);
 }
 
-// Two things that the compiler makes poor code of: square roots, and W bytes to integers. (The unmasked AVX-512 forms draw a false
-// warning from gcc 12.)
+// Two things that the compiler makes poor code of: square roots, and W bytes to integers. (The unmasked AVX-512
+// forms draw a false warning from gcc 12.)
 #if defined(__AVX512F__)
 SHOAL_INLINE vf vsqrt(vf x) { return reinterpret_cast<vf>(_mm512_maskz_sqrt_ps(0xFFFF, reinterpret_cast<__m512>(x))); }
 SHOAL_INLINE vi widen(const std::uint8_t* p) {

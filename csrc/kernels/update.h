@@ -1,5 +1,5 @@
-// One optimiser step as the kernels see it: the formulas are in shoal/optimizer.h. Whatever depends on the step alone (decayed
-// learning rate, bias corrections) has been folded into scalars.
+// One optimiser step as the kernels see it: the formulas are in shoal/optimizer.h. Whatever depends on the step
+// alone (decayed learning rate, bias corrections) has been folded into scalars.
 #pragma once
 
 #include <cmath>

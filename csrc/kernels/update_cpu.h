@@ -1,5 +1,5 @@
-// Optimiser steps on vectors. The scalars of an Update are vectors here: the same value in all lanes for one member, one value per
-// lane where lanes are members.
+// Optimiser steps on vectors. The scalars of an Update are vectors here: the same value in all lanes for one
+// member, one value per lane where lanes are members.
 #pragma once
 
 #include "kernels/simd.h"

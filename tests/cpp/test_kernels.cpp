@@ -1,4 +1,5 @@
-// Every kernel of every instruction set this machine has, against plain loops in double; sizes on and off the grid of tiles.
+// Every kernel of every instruction set this machine has, against plain loops in double; sizes on and off the grid
+// of tiles.
 #include <doctest/doctest.h>
 
 #include "arrays.h"

@@ -18,7 +18,8 @@ std::vector<Device> devices();
 // SHOAL_ISA picks a lower one (for tests and for comparing machines).
 std::vector<std::string> instruction_sets();
 
-// Measured: 10^9 float operations a second of multiply-adds in registers on `threads` threads (0: all cores), the ceiling of every kernel.
+// Measured: 10^9 float operations a second of multiply-adds in registers on `threads` threads (0: all cores), the
+// ceiling of every kernel.
 double peak_gflops(int threads = 0);
 
 }  // namespace shoal

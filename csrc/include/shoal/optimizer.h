@@ -1,6 +1,7 @@
 // Optimisers, losses and the hyperparameters that may change between steps. At step t (from 0) the learning rate is
 //   lr_t = lr / (1 + decay * t) * lr_decay^floor(t / decay_every).
-// With g the gradient plus weight_decay * w (adamw instead shrinks w by lr_t * weight_decay, Loshchilov and Hutter 2019):
+// With g the gradient plus weight_decay * w (adamw instead shrinks w by lr_t * weight_decay, Loshchilov and Hutter
+// 2019):
 //   sgd      v = momentum v + g;  w -= lr_t (nesterov ? g + momentum v : v)
 //   adam(w)  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;  w -= lr_t m^ / (sqrt(v^) + epsilon), ^ = bias-corrected
 //   rmsprop  v = beta2 v + (1 - beta2) g^2;  m = momentum m + g / (sqrt(v) + epsilon);  w -= lr_t m

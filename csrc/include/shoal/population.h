@@ -1,7 +1,7 @@
 // A population: members resident on one device, each with its own network, hyperparameters and random streams.
 //
-// Determinism: a member's weights depend on (seed, id, its networks, hyperparameters, data and steps) alone, bit for bit on
-// one instruction set: not on threads, other members, row, or where a training run was cut into quanta.
+// Determinism: a member's weights depend on (seed, id, its networks, hyperparameters, data and steps) alone, bit
+// for bit on one instruction set: not on threads, other members, row, or where a training run was cut into quanta.
 #pragma once
 
 #include <cstddef>
@@ -47,7 +47,8 @@ class Population {
   Population(Population&&) noexcept;
   Population& operator=(Population&&) noexcept;
 
-  // Adds a freshly initialised member; returns its row. Throws InvalidArgument and changes nothing where it does not fit.
+  // Adds a freshly initialised member; returns its row. Throws InvalidArgument and changes nothing where it does
+  // not fit.
   std::int64_t add(const Network& network, const Hyperparameters& hyperparameters, std::uint32_t id);
   // Puts a fresh member into an existing row.
   void reset(std::int64_t row, const Network& network, const Hyperparameters& hyperparameters, std::uint32_t id);
@@ -63,9 +64,9 @@ class Population {
   // data order stay. The networks must be of the same structure. All sources are read before any target is written.
   void copy(const std::vector<std::int64_t>& source, const std::vector<std::int64_t>& target);
 
-  // Trains row p for steps[p] steps (0: leave it alone). losses is (P, T), T = ceil(max(steps) / record): the mean training
-  // loss of each `record` steps; NaN where a member made no step. A member whose loss is not finite is marked
-  // diverged before that step is applied and skipped from then on (its losses are NaN).
+  // Trains row p for steps[p] steps (0: leave it alone). losses is (P, T), T = ceil(max(steps) / record): the mean
+  // training loss of each `record` steps; NaN where a member made no step. A member whose loss is not finite is
+  // marked diverged before that step is applied and skipped from then on (its losses are NaN).
   void fit(const Dataset& data, const std::vector<std::int64_t>& steps, std::int64_t record, float* losses);
 
   // Steps from where row p stands to the start of epoch `epoch` (0 if already there), at its batch size.
@@ -80,8 +81,8 @@ class Population {
   Counters counters(std::int64_t row) const;
   std::vector<Parameter> parameters(std::int64_t row);  // valid while owner(row) lives
 
-  // The whole member as bytes: counters, weights, optimiser state. Restoring them (memcpy into a member of the same structure)
-  // restores its training exactly.
+  // The whole member as bytes: counters, weights, optimiser state. Restoring them (memcpy into a member of the same
+  // structure) restores its training exactly.
   std::byte* state(std::int64_t row);
   std::int64_t state_bytes(std::int64_t row) const;
   std::shared_ptr<void> owner(std::int64_t row);  // keeps the row's block alive for views of it
