@@ -87,68 +87,6 @@ develop: .venv/installed-test
 	$(CMAKE) -B build/develop $(WITH_PYTHON) -DSHOAL_IN_PLACE=ON
 	$(BIN)/cmake --build build/develop
 
-bench: .venv/installed-%: .venv/installed-test pyproject.toml
-	$(BIN)/pip install --quiet '.[$*]'
-	@touch .venv/installed .venv/installed-test $@
-
-# ---- checks ----------------------------------------------------------------------------------------------------------
-
-lint: .venv/installed-test
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/stubtest shoal._core --mypy-config-file pyproject.toml --allowlist csrc/bindings/stubtest.allow
-	$(BIN)/lint-imports --no-logo
-	$(BIN)/codespell
-	$(BIN)/clang-format --dry-run --Werror $(CPP_FILES)
-
-py-test: .venv/installed-test
-	$(BIN)/python -m pytest $(ARGS)
-
-CMAKE = $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja
-WITH_PYTHON = -DSHOAL_PYTHON=ON -DPython_EXECUTABLE=$(abspath $(BIN))/python \
-  -Dpybind11_DIR=$(shell $(BIN)/python -m pybind11 --cmakedir)
-
-# The bindings are built along: here their warnings are errors.
-cpp-test: .venv/installed-test
-	$(CMAKE) -B build/cpp -DSHOAL_TESTS=ON $(WITH_PYTHON)
-	$(BIN)/cmake --build build/cpp
-	$(BIN)/ctest --test-dir build/cpp --output-on-failure --no-tests=ignore
-
-# One build for each: TSan cannot be combined. setarch: TSan's fixed addresses collide with a fully random layout.
-sanitize: sanitize-address,undefined sanitize-thread
-sanitize-%: .venv/installed-test
-	$(CMAKE) -B build/$* -DSHOAL_TESTS=ON -DSHOAL_SANITIZE=$* -DCMAKE_BUILD_TYPE=RelWithDebInfo
-	$(BIN)/cmake --build build/$*
-	setarch -R $(BIN)/ctest --test-dir build/$* --output-on-failure
-
-tidy: cpp-test
-	$(BIN)/clang-tidy -p build/cpp --quiet $(filter csrc/%.cpp,$(CPP_FILES))
-
-# The C++ example, as another project would build it: against the installed package.
-embed: .venv/installed-test
-	$(CMAKE) -B build/embed-core
-	$(BIN)/cmake --build build/embed-core
-	$(BIN)/cmake --install build/embed-core --prefix build/installed
-	$(CMAKE) -S examples/cpp -B build/embed -DCMAKE_PREFIX_PATH=$(abspath build/installed)
-	$(BIN)/cmake --build build/embed
-	cd build/embed && ctest --output-on-failure
-
-docs: .venv/installed-docs
-	$(BIN)/mkdocs build --strict
-
-# ---- for developers --------------------------------------------------------------------------------------------------
-
-# Puts _core into python/shoal: then `PYTHONPATH=python` runs the sources themselves.
-develop: .venv/installed-test
-	$(CMAKE) -B build/develop $(WITH_PYTHON) -DSHOAL_IN_PLACE=ON
-	$(BIN)/cmake --build build/develop
-
-# Type stubs of the native module. Written only if they differ, so that nothing is installed again for nothing.
-stubs: .venv/installed-test
-	$(BIN)/pybind11-stubgen shoal._core --exit-code -o build/stubs
-	cmp -s build/stubs/shoal/_core.pyi python/shoal/_core.pyi || cp build/stubs/shoal/_core.pyi python/shoal/_core.pyi
-
 bench: .venv/installed-bench
 	$(BIN)/python bench/train_throughput.py $(ARGS)
 
