@@ -1,1 +1,6 @@
 """Carries out what a strategy decides: feeds it reports, orders workers, keeps the journal and the snapshots."""
+
+from shoal.manager.listener import Listener, Round
+from shoal.manager.record import Change, StudyRecord, Trial
+
+__all__ = ["Change", "Listener", "Round", "StudyRecord", "Trial"]

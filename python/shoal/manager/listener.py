@@ -13,7 +13,7 @@ class Round:
     """What one round of training did."""
 
     number: int  # from 1, in this run
-    seconds: float  # since this run began
+    seconds: float  # that the study has taken, all its runs together
     trained: tuple[int, ...]  # trials
 
 

@@ -90,7 +90,8 @@ class Manager:
                 trained = self._round()
                 self._keep()
                 self._listener.on_round(self.record, Round(number, self._seconds, trained))
-            self._save()
+            if number:
+                self._save()
             if not self._strategy.finished:
                 return caught[0]
             self._note({"event": "end", "seconds": self._seconds})

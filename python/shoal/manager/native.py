@@ -114,7 +114,8 @@ class NativeWorker:
         left = np.zeros(self._rows, np.int64)
         for trial, row in rows.items():
             left[row] = targets[trial] - done[row]
-        losses = population.train(self._train, **{self._unit: left})
+        steps, epochs = (None, left) if self._unit == "epochs" else (left, None)
+        losses = population.train(self._train, steps, epochs=epochs)
         diverged = population.diverged
         healthy = {trial: row for trial, row in rows.items() if not diverged[row]}
         values = population.evaluate(self._valid, members=list(healthy.values()))

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from shoal import checkpoint
 from shoal.errors import StudyError
+from shoal.population import files
 
 State: TypeAlias = dict[str, np.ndarray[Any, Any]]
 
@@ -30,7 +30,7 @@ class Snapshot:
         if self.best is not None:
             parts["best"] = self.best
         arrays = {f"{part}/{name}": array for part, state in parts.items() for name, array in state.items()}
-        checkpoint.write(path, arrays, {"parts": list(parts)})
+        files.write(path, arrays, {"parts": list(parts)})
 
     @classmethod
     def read(cls, path: Path) -> Snapshot:
@@ -40,7 +40,7 @@ class Snapshot:
             StudyError: It is missing, truncated or not a snapshot.
         """
         try:
-            arrays, description = checkpoint.read(path)
+            arrays, description = files.read(path)
             parts: dict[str, State] = {part: {} for part in description["parts"]}
             for key, array in arrays.items():
                 part, _, name = key.partition("/")

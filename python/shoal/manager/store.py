@@ -29,7 +29,7 @@ class Store:
     Args:
         directory: Made when the study opens.
         header: The ``study`` event; the directory may hold this study and no other.
-        interval: Seconds between snapshots, at least; more where they take long.
+        interval: Seconds between snapshots, at least; more where they take long. 0 takes one whenever asked.
 
     Raises:
         StudyError: The directory has another study, or a journal that cannot be read.
@@ -78,7 +78,8 @@ class Store:
     @property
     def due(self) -> bool:
         """It is time for a snapshot."""
-        return time.monotonic() - self._saved >= max(self._interval, self._cost / _SHARE)
+        wait = max(self._interval, self._cost / _SHARE) if self._interval else 0
+        return time.monotonic() - self._saved >= wait
 
     def append(self, event: Event) -> None:
         """Note an event."""

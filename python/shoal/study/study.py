@@ -1,0 +1,205 @@
+"""A study: a task, a space and a strategy, checked as a whole before anything is trained."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from shoal.data import Dataset
+from shoal.manager.journal import Event
+from shoal.manager.listener import Listener, Round
+from shoal.manager.manager import Manager
+from shoal.manager.native import Network
+from shoal.manager.record import FORMAT, StudyRecord
+from shoal.manager.store import Store
+from shoal.manager.worker import Worker
+from shoal.population import Population, __version__, files
+from shoal.search import Search
+from shoal.search.protocol import Plan
+from shoal.space import Space
+from shoal.study.result import Result
+from shoal.study.settings import Settings
+from shoal.study.task import NetworkTask, Task, TrainableTask
+from shoal.trainable import Trainable
+
+
+class Study:
+    """Searches a space of hyperparameters for a network.
+
+    Hot hyperparameters are taken from the config by name (``lr momentum nesterov decay lr_decay decay_every``
+    ``weight_decay beta1 beta2 epsilon batch_size``); those that it lacks take the optimiser's defaults. Everything else
+    in it is for ``network``. A plain value in the space is a constant.
+
+    Args:
+        network: Returns the `nn.Sequential` of a config. The same config must give the same network.
+        train: Data to train on.
+        valid: Data that the metric is measured on.
+        space: Name -> parameter or constant, or a `Space`.
+        strategy: Such as ``search.PBT(...)``.
+        loss: ``"cross_entropy"`` or ``"mse"``.
+        optimizer: ``"sgd"``, ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"adagrad"``.
+        metric: What to rank by: ``"loss"``, ``"accuracy"`` (labels only), or ``"train_loss"``.
+        mode: ``"min"`` or ``"max"``; follows from the metric.
+        device: ``"auto"`` or ``"cpu"``.
+        data_order: ``"own"``: each trial shuffles by its id. ``"shared"``: all see the same order.
+        seed: Of everything random, in [0, 2**32).
+        directory: Where the study is kept, so that it can go on after it was stopped. None keeps nothing.
+        rows: Trials in training at a time. By default all of the plan, at most 64.
+        threads: CPU threads, by default one for each core this process may use.
+        record_every: Distance of a curve's points, in the strategy's unit. By default an epoch; in steps, reports only.
+        snapshot_interval: Seconds between snapshots, at least; longer where they would take more than 5 % of the time.
+            0 takes one after every round.
+
+    Raises:
+        ValueError: An argument breaks its rule, or a config of the space makes no network that fits the data.
+        StudyError: The directory has another study.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        train: Dataset,
+        valid: Dataset,
+        *,
+        space: Space | Mapping[str, Any],
+        strategy: Search,
+        loss: str = "cross_entropy",
+        optimizer: str = "sgd",
+        metric: str = "loss",
+        mode: str | None = None,
+        device: str = "auto",
+        data_order: str = "own",
+        seed: int = 0,
+        directory: str | os.PathLike[str] | None = None,
+        rows: int | None = None,
+        threads: int | None = None,
+        record_every: int | None = None,
+        snapshot_interval: float = 30.0,
+    ) -> None:
+        options = {"optimizer": optimizer, "loss": loss, "device": device, "data_order": data_order, "threads": threads}
+        self._set_up(
+            NetworkTask(network, train, valid, options),
+            Settings(space, strategy, metric, mode, seed, directory, rows, record_every, snapshot_interval),
+        )
+
+    @classmethod
+    def from_trainable(
+        cls,
+        factory: Callable[[], Trainable],
+        *,
+        space: Space | Mapping[str, Any],
+        strategy: Search,
+        metric: str = "score",
+        mode: str = "min",
+        seed: int = 0,
+        directory: str | os.PathLike[str] | None = None,
+        rows: int | None = None,
+        record_every: int | None = None,
+        snapshot_interval: float = 30.0,
+    ) -> Study:
+        """Return a study of a user's own training function: a class with `shoal.trainable.Trainable`'s methods.
+
+        Args:
+            factory: Makes a trainable; often its class.
+            metric: Which of the metrics that ``train`` returns to rank by.
+            mode: Whether its ``"min"`` or ``"max"`` is best.
+            rows: Trials that advance in turn, by default 1: trials are trained one after the other anyway.
+            space: As above, and so are the others.
+            strategy: As above.
+            seed: As above.
+            directory: As above.
+            record_every: As above.
+            snapshot_interval: As above.
+        """
+        study = cls.__new__(cls)
+        study._set_up(
+            TrainableTask(factory),
+            Settings(space, strategy, metric, mode, seed, directory, rows, record_every, snapshot_interval),
+        )
+        return study
+
+    def _set_up(self, task: Task, settings: Settings) -> None:
+        self._task, self._settings = task, settings
+        self._header: Event = {
+            "event": "study",
+            "format": FORMAT,
+            "version": __version__,
+            "seed": settings.seed,
+            "metric": settings.metric,
+            "mode": settings.direction(task.directions()),
+            "unit": settings.plan.unit,
+            "record_every": settings.record_every,
+            "space": settings.space.describe(),
+            "strategy": settings.strategy.describe(),
+            "plan": vars(settings.plan),
+            **task.check(settings.space),
+        }
+        directory, interval = settings.directory, settings.snapshot_interval
+        self._store = None if directory is None else Store(directory, self._header, interval)
+
+    @property
+    def plan(self) -> Plan:
+        """What the strategy will do at most."""
+        return self._settings.plan
+
+    def run(self, progress: bool | Listener | Callable[[StudyRecord, Round], None] = True) -> Result:
+        """Run the study; one that was stopped goes on to the same result, and one that has ended only returns it.
+
+        Ctrl-C and SIGTERM end the process after the current round, and the study is kept; a second one ends it at once.
+
+        Args:
+            progress: Whether to show a table while it runs; or a `shoal.manager.Listener`, or a function that is called
+                with the record and what the round did.
+
+        Raises:
+            StudyError: The directory cannot be used, or a user's trainable failed; what was done before it is kept.
+        """
+        settings = self._settings
+        rows = settings.rows or min(self._task.rows, settings.plan.trials)
+        worker = self._task.worker(rows, settings.plan.unit, settings.seed)
+        listener, every = _listener(progress), settings.record_every
+        manager = Manager(
+            settings.bind(), worker, self._header, store=self._store, record_every=every, listener=listener
+        )
+        signal = manager.run()
+        if signal is not None:
+            done = f"{manager.record.spent} of {settings.plan.budget} {settings.plan.unit}"
+            print(f"Stopped after {done}. Run it again to go on from {settings.directory}.", file=sys.stderr)
+            raise SystemExit(128 + signal)
+        return Result(manager.record, self._best_model(manager, worker), settings.directory)
+
+    def _best_model(self, manager: Manager, worker: Worker) -> Any:
+        record, state, directory = manager.record, manager.best_state, self._settings.directory
+        if record.best is None or state is None:
+            return None
+        config = record.best_schedule[-1][1]
+        model = worker.model(record.best, config, state)
+        if directory is not None:
+            path = directory / "best.safetensors"
+            if isinstance(model, Population):
+                model.save(path)
+            else:
+                files.write(path, state, {"trial": record.best, "config": config})
+        return model
+
+
+def _listener(progress: bool | Listener | Callable[[StudyRecord, Round], None]) -> Listener:
+    if isinstance(progress, Listener):
+        return progress
+    if progress is False:
+        return Listener()
+    if progress is True:
+        ...
+    if not callable(progress):
+        raise ValueError(f"progress: must be True, False, a Listener or a function, got {progress!r}")
+    return _Calls(progress)
+
+
+class _Calls(Listener):
+    def __init__(self, call: Callable[[StudyRecord, Round], None]) -> None:
+        self._call = call
+
+    def on_round(self, record: StudyRecord, stats: Round) -> None:
+        self._call(record, stats)

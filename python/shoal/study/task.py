@@ -1,0 +1,180 @@
+"""What a study trains. A task tries it on a few configs before the study begins, describes it, and makes the worker."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from shoal.data import Dataset
+from shoal.manager.native import NativeWorker, Network, hot_values
+from shoal.manager.worker import TrainableWorker, Worker
+from shoal.nn import Sequential
+from shoal.population import Population
+from shoal.search.protocol import Config, Unit
+from shoal.space import HOT, Space
+from shoal.trainable import Trainable
+
+_PROBES = 16  # random configs, beside the two ends of the space
+
+
+class Task(Protocol):
+    """What a study trains."""
+
+    @property
+    def rows(self) -> int:
+        """Trials trained at a time where the user does not say."""
+
+    def directions(self) -> Mapping[str, str] | None:
+        """Return the metrics, and whether their "min" or "max" is best; None where only training tells."""
+
+    def check(self, space: Space) -> dict[str, Any]:
+        """Try what can be tried before training; return what identifies the task, for the journal."""
+
+    def worker(self, rows: int, unit: Unit, seed: int) -> Worker:
+        """Return a fresh worker."""
+
+
+class NetworkTask:
+    """Networks on data, trained as a population. ``options`` are the population's."""
+
+    rows = 64
+
+    def __init__(self, network: Network, train: Dataset, valid: Dataset, options: Mapping[str, Any]) -> None:
+        if not callable(network):
+            raise ValueError(f"network: must be a function of a config that returns an nn.Sequential, got {network!r}")
+        for name, data in (("train", train), ("valid", valid)):
+            if not isinstance(data, Dataset):
+                raise ValueError(f"{name}: must be a Dataset (see shoal.data), got {type(data).__name__}")
+        for what in ("shape", "outputs", "classification"):
+            if getattr(train, what) != getattr(valid, what):
+                values = getattr(valid, what), getattr(train, what)
+                raise ValueError(f"valid: {what} must be that of train, got {values[0]} and {values[1]}")
+        Population([], **options).train(train, steps=0)  # checks the options, and that the loss fits the data
+        self._network, self._train, self._valid, self._options = network, train, valid, options
+
+    def directions(self) -> dict[str, str]:
+        """Return the metrics of this kind of data."""
+        return {"loss": "min", "train_loss": "min"} | ({"accuracy": "max"} if self._train.classification else {})
+
+    def check(self, space: Space) -> dict[str, Any]:
+        """Build the networks of some configs, the ends of the space among them, and show them the data."""
+        read: set[str] = set()
+        networks = [self._probe(config, read) for config in _probes(space)]
+        for name in space.values:
+            if name not in read and (name not in HOT or name == "dropout"):
+                known = ", ".join(sorted(HOT - {"dropout"}))
+                raise ValueError(f"space.{name}: network(config) does not read it, and it is none of {known}")
+        layers = [network.describe() for network in networks]
+        return {
+            **{name: value for name, value in self._options.items() if name != "threads"},
+            "data": {"train": _describe(self._train), "valid": _describe(self._valid)},
+            "network": {"lowest": layers[0], "highest": layers[1], "digest": _digest(json.dumps(layers).encode())},
+        }
+
+    def _probe(self, config: Config, read: set[str]) -> Sequential:
+        try:
+            network = self._network(Watched(config, read))
+        except Exception as error:
+            raise ValueError(f"network: {type(error).__name__}: {error}; with the config {config}") from error
+        if not isinstance(network, Sequential):
+            raise ValueError(f"network: must return an nn.Sequential, got {network!r} with the config {config}")
+        try:
+            population = Population(network, input_shape=self._train.shape, **self._options)
+            population.set(0, **hot_values(config, network))
+            population.train(self._train, steps=0)  # checks that they fit
+        except ValueError as error:
+            raise ValueError(f"{error}; with the config {config}") from error
+        return network
+
+    def worker(self, rows: int, unit: Unit, seed: int) -> NativeWorker:
+        """Return a worker with an empty population."""
+        options = {**self._options, "seed": seed}
+        return NativeWorker(self._network, self._train, self._valid, rows=rows, unit=unit, options=options)
+
+
+class TrainableTask:
+    """A user's own trainables."""
+
+    rows = 1
+
+    def __init__(self, factory: Callable[[], Trainable]) -> None:
+        if not callable(factory):
+            raise ValueError(f"factory: must be a class or function that makes a Trainable, got {factory!r}")
+        self._factory = factory
+
+    def directions(self) -> None:
+        """Only training tells what the metrics are."""
+
+    def check(self, space: Space) -> dict[str, Any]:  # noqa: ARG002
+        """Make one trainable and look at its methods; a user's set-up may be long, so no more is tried."""
+        trainable = self._factory()
+        for name in ("setup", "train", "save", "load"):
+            if not callable(getattr(trainable, name, None)):
+                raise ValueError(f"factory: {type(trainable).__name__} has no method {name}() (see shoal.trainable)")
+        return {"trainable": type(trainable).__qualname__}
+
+    def worker(self, rows: int, unit: Unit, seed: int) -> TrainableWorker:  # noqa: ARG002
+        """Return a worker without trials."""
+        return TrainableWorker(self._factory, seed=seed, rows=rows)
+
+
+class Watched(dict[str, Any]):
+    """A config that notes which of its names are read; whoever goes through it reads all."""
+
+    def __init__(self, config: Config, read: set[str]) -> None:
+        super().__init__(config)
+        self._read = read
+
+    def __getitem__(self, name: str) -> Any:
+        self._read.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Read one value."""
+        self._read.add(name)
+        return super().get(name, default)
+
+    def __iter__(self) -> Iterator[str]:  # also what makes dict(config) and **config come through here
+        self._read.update(super().keys())
+        return super().__iter__()
+
+    def keys(self) -> Any:
+        """Read all."""
+        iter(self)
+        return super().keys()
+
+    def values(self) -> Any:
+        """Read all."""
+        iter(self)
+        return super().values()
+
+    def items(self) -> Any:
+        """Read all."""
+        iter(self)
+        return super().items()
+
+
+def _probes(space: Space) -> Iterator[Config]:
+    dimensions = len(space.parameters)
+    yield space.from_unit(np.zeros(dimensions))
+    yield space.from_unit(np.ones(dimensions))
+    rng = np.random.default_rng(0)
+    for _ in range(_PROBES):
+        yield space.sample(rng)
+
+
+def _describe(data: Dataset) -> dict[str, Any]:
+    arrays = [np.ascontiguousarray(array) for array in (data.x, data.y, data.scale, data.shift) if array is not None]
+    about = {"name": data.name, "samples": len(data), "shape": list(data.shape), "outputs": data.outputs}
+    return {**about, "digest": _digest(*(array.data for array in arrays))}
+
+
+def _digest(*parts: bytes | memoryview) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,100 @@
+"""A strategy that says what a test tells it to, and a worker that notes what it is told."""
+
+import numpy as np
+
+from shoal.manager.manager import Manager
+from shoal.search.protocol import Pause, Plan, Stop
+
+HEADER = {"event": "study", "format": 1, "metric": "loss", "mode": "min", "unit": "steps"}
+
+
+class Script:
+    """``starts`` are given out as rows are free; ``answers`` by the (trial, progress) of a report."""
+
+    unit = "steps"
+
+    def __init__(self, starts, answers):
+        self.starts, self.answers = list(starts), answers
+        self.asked, self.told, self.open = [], [], set()
+
+    @property
+    def finished(self):
+        return not self.starts and not self.open
+
+    @property
+    def best(self):
+        return None
+
+    def ask(self, free_rows):
+        self.asked.append(free_rows)
+        given, self.starts = self.starts[:free_rows], self.starts[free_rows:]
+        return self._give(given)
+
+    def tell(self, report):
+        self.told.append(report)
+        self.open.discard(report.trial)
+        return self._give(self.answers.get((report.trial, report.progress), [Stop(report.trial, "completed")]))
+
+    def plan(self):
+        return Plan(len(self.starts), 0, "steps")
+
+    def _give(self, orders):
+        self.open |= {order.trial for order in orders if not isinstance(order, Stop | Pause)}
+        return orders
+
+
+class Tape:
+    """The loss is the config's value over progress, so 'weights' are (where they came from, progress)."""
+
+    def __init__(self, rows):
+        self.rows, self.calls, self.trials = rows, [], {}
+
+    def start(self, trial, config):
+        self.calls.append(("start", trial))
+        self.trials[trial] = [config, f"{trial}", 0]
+
+    def restore(self, trial, config, state):
+        raise AssertionError("nothing to restore without a store")
+
+    def inherit(self, moves):
+        self.calls.append(("inherit", *((heir, donor) for heir, donor, _ in moves)))
+        donors = [list(self.trials[donor]) for _, donor, _ in moves]
+        for (heir, _, config), (_, origin, progress) in zip(moves, donors, strict=True):
+            self.trials[heir] = [config, f"{origin}>{heir}", progress]
+
+    def set(self, trial, config):
+        self.calls.append(("set", trial))
+        self.trials[trial][0] = config
+
+    def stop(self, trial):
+        self.calls.append(("stop", trial))
+        del self.trials[trial]
+
+    def train(self, targets):
+        assert 0 < len(targets) <= self.rows
+        self.calls.append(("train", dict(targets)))
+        return {trial: metrics for trial, until in targets.items() if (metrics := self._train(trial, until))}
+
+    def _train(self, trial, until):
+        config, _, progress = self.trials[trial]
+        assert until > progress
+        self.trials[trial][2] = until
+        return {} if config["x"] is None else {"loss": config["x"] / until, "extra": 1.0}
+
+    def state(self, trial):
+        return {"origin": np.frombuffer(self.trials[trial][1].encode(), np.uint8)}
+
+    def model(self, trial, config, state):
+        return state
+
+    @property
+    def rounds(self):
+        return [call[1] for call in self.calls if call[0] == "train"]
+
+
+def run(starts, answers=None, *, rows=2, every=None, header=HEADER, listener=None):
+    """Return the manager, the strategy and the worker after a whole run."""
+    strategy, worker = Script(starts, answers or {}), Tape(rows)
+    manager = Manager(strategy, worker, header, record_every=every, listener=listener)
+    assert manager.run() is None
+    return manager, strategy, worker

@@ -1,0 +1,140 @@
+"""Every order is carried out as it is meant, told by a scripted strategy and a worker that only takes notes."""
+
+import math
+
+import pytest
+
+from shoal.errors import StudyError
+from shoal.manager import Listener
+from shoal.manager.manager import Manager
+from shoal.search.protocol import Inherit, Pause, Resume, Set, Start, Stop
+from tests.manager.scripted import HEADER, Script, Tape, run
+
+
+def starts(*values, until=10):
+    return [Start(trial, {"x": value}, until) for trial, value in enumerate(values)]
+
+
+def test_a_free_row_is_filled_in_the_next_round():
+    long = Start(0, {"x": 1.0}, 40)
+    manager, strategy, worker = run([long, *starts(1.0, 2.0, 3.0, 4.0)[1:]], rows=2, every=10)
+    assert worker.rounds == [{0: 10, 1: 10}, {0: 20, 2: 10}, {0: 30, 3: 10}, {0: 40}]
+    assert strategy.asked == [2, 1, 1, 1]
+    assert worker.trials == {}  # all rows were given back
+    assert manager.record.ended
+    assert manager.record.spent == 70
+
+
+def test_reports_come_in_the_order_of_ids_and_points_only_from_those_on_their_way():
+    manager, strategy, _ = run([*reversed(starts(1.0, 2.0, 3.0)), Start(3, {"x": 1.0}, 7)], rows=4, every=5)
+    assert [(report.trial, report.progress) for report in strategy.told] == [(0, 10), (1, 10), (2, 10), (3, 7)]
+    assert [progress for progress, _ in manager.record.trials[3].curve] == [5, 7]
+    assert strategy.told[3].metrics == {"loss": 1 / 7, "extra": 1.0}
+
+
+def test_without_points_a_round_goes_to_the_report():
+    manager, _, worker = run(starts(1.0), every=None)
+    assert worker.rounds == [{0: 10}]
+    assert manager.record.trials[0].curve == [(10, {"loss": 0.1, "extra": 1.0})]
+
+
+def test_points_lie_on_multiples_whatever_the_reports():
+    answers = {(0, 7): [Resume(0, 12)]}
+    manager, _, _ = run(starts(1.0, until=7), answers, every=5)
+    assert [progress for progress, _ in manager.record.trials[0].curve] == [5, 7, 10, 12]
+
+
+def test_more_orders_than_rows_wait_their_turn():
+    together = [Resume(trial, 20) for trial in range(3)]
+    answers = {(0, 10): [], (1, 10): [], (2, 10): together}
+    _, strategy, worker = run(starts(3.0, 2.0, 1.0), answers, rows=2)
+    assert worker.rounds == [{0: 10, 1: 10}, {2: 10}, {0: 20, 1: 20}, {2: 20}]
+    assert strategy.finished
+
+
+def test_a_paused_trial_goes_on_where_it_was():
+    answers = {(0, 10): [Pause(0)], (1, 10): [Stop(1, "rank"), Resume(0, 20)]}
+    manager, _, worker = run(starts(1.0, 2.0), answers, rows=1)
+    assert worker.rounds == [{0: 10}, {1: 10}, {0: 20}]
+    assert manager.record.trials[1].status == "stopped"
+
+
+def test_heirs_get_what_their_donors_were_when_the_orders_came():
+    swap = [Inherit(0, 1, {"x": 5.0}, 20), Inherit(1, 0, {"x": 6.0}, 20)]
+    manager, _, worker = run(starts(1.0, 2.0), {(0, 10): [], (1, 10): swap})
+    assert ("inherit", (0, 1), (1, 0)) in worker.calls
+    assert [manager.record.schedule(trial)[0][1] for trial in (0, 1)] == [{"x": 2.0}, {"x": 1.0}]
+    assert manager.record.trials[0].config == {"x": 5.0}
+
+
+def test_a_donor_may_be_stopped_by_the_same_orders():
+    _, _, worker = run(starts(1.0, 2.0), {(0, 10): [], (1, 10): [Stop(1, "old"), Inherit(0, 1, {"x": 1.0}, 20)]})
+    assert worker.calls.index(("inherit", (0, 1))) < worker.calls.index(("stop", 1))
+
+
+def test_a_new_config_is_set_in_place():
+    manager, _, worker = run(starts(1.0), {(0, 10): [Set(0, {"x": 4.0}, 20)]})
+    assert ("set", 0) in worker.calls
+    assert manager.record.trials[0].curve[-1] == (20, {"loss": 0.2, "extra": 1.0})
+
+
+def test_a_diverged_trial_reports_at_once_and_costs_nothing_until_it_inherits():
+    answers = {(0, 30): [Resume(0, 40)], (0, 40): [], (1, 30): [Inherit(0, 1, {"x": 1.0}, 50)]}
+    manager, strategy, worker = run([Start(0, {"x": None}, 30), Start(1, {"x": 2.0}, 30)], answers, every=10)
+    diverged = [(report.trial, report.progress, report.score, report.metrics) for report in strategy.told[:2]]
+    assert diverged == [(0, 30, math.inf, {}), (0, 40, math.inf, {})]
+    assert worker.rounds == [{0: 10, 1: 10}, {1: 20}, {1: 30}, {0: 40}, {0: 50}]
+    assert not manager.record.trials[0].diverged
+
+
+def test_the_best_state_is_kept_before_an_order_overwrites_it():
+    answers = {(0, 10): [], (1, 10): [Inherit(0, 1, {"x": 9.0}, 11), Stop(1, "completed")]}
+    manager, _, _ = run(starts(0.5, 2.0), answers)
+    assert (manager.record.best, manager.record.best_progress) == (0, 10)
+    assert manager.best_state["origin"].tobytes() == b"0"
+
+
+def test_max_is_the_other_way_round():
+    manager, strategy, _ = run(starts(0.5, 2.0), header={**HEADER, "mode": "max"})
+    assert [report.score for report in strategy.told] == [-0.05, -0.2]
+    assert manager.record.best == 1
+    assert manager.record.figure(manager.record.best_score) == 0.2
+
+
+def test_a_metric_that_never_comes_is_an_error_that_names_what_did():
+    with pytest.raises(StudyError, match="metric: trial 0 returned loss, extra, but no 'accuracy'"):
+        run(starts(1.0), header={**HEADER, "metric": "accuracy"})
+
+
+def test_a_strategy_that_waits_for_nothing_is_an_error():
+    class Waiting(Script):
+        finished = False
+
+    with pytest.raises(RuntimeError, match="Waiting waits for reports, but no trial is running"):
+        Manager(Waiting([], {}), Tape(1), HEADER).run()
+
+
+def test_a_listener_hears_of_start_rounds_and_end():
+    class Ear(Listener):
+        def __init__(self):
+            self.heard = []
+
+        def on_start(self, record, plan):
+            self.heard.append(("start", len(record.trials), plan.trials))
+
+        def on_round(self, record, stats):
+            self.heard.append((stats.number, stats.trained, record.ended))
+
+        def on_end(self, record):
+            self.heard.append(("end", record.ended))
+
+    ear = Ear()
+    run(starts(1.0, 2.0, 3.0), rows=2, listener=ear)
+    assert ear.heard == [("start", 0, 3), (1, (0, 1), False), (2, (2,), False), ("end", True)]
+
+
+def test_an_empty_script_ends_at_once():
+    manager, _, worker = run([])
+    assert worker.calls == []
+    assert manager.record.ended
+    assert manager.best_state is None

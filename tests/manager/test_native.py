@@ -1,0 +1,139 @@
+"""Rows are lent, states are not: a trial is the same whoever sat in the row before, and wherever it waited."""
+
+import numpy as np
+import pytest
+
+import shoal
+from shoal.manager.native import NativeWorker
+from tests.manager.toys import images, network
+
+TRAIN, VALID = images(103, 0), images(50, 1)
+CONFIG = {"lr": 0.1, "momentum": 0.5, "batch_size": 16, "width": 9, "rate": 0.2}
+OPTIONS = {"optimizer": "sgd", "loss": "cross_entropy", "seed": 5, "threads": 1}
+
+
+def worker(rows=2, unit="epochs"):
+    return NativeWorker(network, TRAIN, VALID, rows=rows, unit=unit, options=OPTIONS)
+
+
+def alone(trial, config, epochs):
+    """The same member in a population of its own."""
+    population = shoal.Population(network(config), ids=[trial], input_shape=TRAIN.shape, **OPTIONS)
+    population.set(0, **{name: config[name] for name in ("lr", "momentum", "batch_size")})
+    loss = population.train(TRAIN, epochs=epochs)
+    return population, float(loss[0])
+
+
+def test_a_trial_is_the_member_of_its_id():
+    lent = worker()
+    lent.start(4, CONFIG)
+    metrics = lent.train({4: 3})[4]
+    population, loss = alone(4, CONFIG, 3)
+    expected = {"train_loss": loss} | {name: float(value[0]) for name, value in population.evaluate(VALID).items()}
+    assert metrics == expected
+    np.testing.assert_array_equal(lent.state(4)["member"], population.state(0))
+
+
+@pytest.mark.parametrize("unit", ["epochs", "steps"])
+def test_parked_or_not_makes_no_difference(unit):
+    configs = {trial: CONFIG | {"width": 3 + trial, "batch_size": 10 + trial} for trial in range(5)}
+    wide, narrow = worker(5, unit), worker(2, unit)
+    for trial, config in configs.items():
+        wide.start(trial, config)
+        narrow.start(trial, config)
+    for until in (1, 4):
+        together = wide.train(dict.fromkeys(configs, until))
+        pairs = [narrow.train(dict.fromkeys(pair, until)) for pair in ([0, 3], [1, 2], [4])]
+        assert together == pairs[0] | pairs[1] | pairs[2]
+    for trial in configs:
+        np.testing.assert_array_equal(wide.state(trial)["member"], narrow.state(trial)["member"])
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_an_heir_is_its_donor_byte_for_byte_and_trains_on_as_itself(rows):
+    lent = worker(rows)
+    lent.start(0, CONFIG)
+    lent.start(1, CONFIG | {"width": 5})
+    for trial in (0, 1):
+        lent.train({trial: 2})
+    heir = CONFIG | {"lr": 0.01, "rate": 0.1}
+    lent.inherit([(1, 0, heir)])
+    np.testing.assert_array_equal(lent.state(1)["member"], lent.state(0)["member"])
+    lent.train({1: 3})
+
+    population, _ = alone(1, heir, 0)
+    population.load_state(0, lent.state(0)["member"])
+    population.train(TRAIN, epochs=1)
+    np.testing.assert_array_equal(lent.state(1)["member"], population.state(0))
+
+
+def test_all_donors_are_read_before_any_heir_is_written():
+    lent = worker()
+    for trial in (0, 1):
+        lent.start(trial, CONFIG)
+    lent.train({0: 1, 1: 1})
+    before = [lent.state(trial)["member"] for trial in (0, 1)]
+    lent.inherit([(0, 1, CONFIG), (1, 0, CONFIG)])
+    np.testing.assert_array_equal(lent.state(0)["member"], before[1])
+    np.testing.assert_array_equal(lent.state(1)["member"], before[0])
+
+
+def test_hot_values_change_in_place_and_the_layers_must_stay():
+    lent = worker(1)
+    lent.start(0, CONFIG)
+    lent.train({0: 1})
+    before = lent.state(0)["member"]
+    lent.set(0, CONFIG | {"lr": 0.01, "rate": 0.3})
+    np.testing.assert_array_equal(lent.state(0)["member"], before)
+    lent.train({0: 2})
+
+    population, _ = alone(0, CONFIG | {"lr": 0.01, "rate": 0.3}, 0)
+    population.load_state(0, before)
+    population.train(TRAIN, epochs=1)
+    np.testing.assert_array_equal(lent.state(0)["member"], population.state(0))
+    with pytest.raises(ValueError, match="trial 0 changes its config, so the layers must stay"):
+        lent.set(0, CONFIG | {"width": 10})
+
+
+def test_an_heir_needs_a_network_of_the_donors_structure():
+    lent = worker()
+    lent.start(0, CONFIG)
+    lent.start(1, CONFIG)
+    lent.train({0: 1, 1: 1})
+    with pytest.raises(ValueError, match="trial 1 inherits from trial 0, so the layers must stay"):
+        lent.inherit([(1, 0, CONFIG | {"width": 4})])
+
+
+def test_a_diverged_trial_has_no_metrics_and_the_others_do_not_notice():
+    lent = worker()
+    lent.start(0, CONFIG | {"lr": 1e30})
+    lent.start(1, CONFIG)
+    metrics = lent.train({0: 3, 1: 3})
+    assert list(metrics) == [1]
+    lent.start(2, CONFIG)
+    lent.stop(0)
+    assert list(lent.train({2: 1})) == [2]
+
+
+def test_a_state_goes_on_in_another_worker():
+    first = worker(1)
+    first.start(3, CONFIG)
+    first.train({3: 2})
+    state = first.state(3)
+    first.train({3: 5})
+    second = worker(1)
+    second.restore(3, CONFIG, state)
+    second.train({3: 5})
+    np.testing.assert_array_equal(first.state(3)["member"], second.state(3)["member"])
+
+
+def test_a_model_is_a_population_of_one_that_knows_its_data():
+    lent = worker(1)
+    lent.start(2, CONFIG)
+    lent.train({2: 4})
+    model = lent.model(2, CONFIG, lent.state(2))
+    population, _ = alone(2, CONFIG, 4)
+    np.testing.assert_array_equal(model.state(0), population.state(0))
+    np.testing.assert_array_equal(model.predict(VALID.x), population.predict(VALID))
+    assert model.hyperparameters(0)["dropout"] == (0.2,)
+    assert model.ids == (2,)

@@ -1,0 +1,281 @@
+"""Killed at any moment and run again: the same trials, curves, best and weights, bit for bit."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from shoal.errors import StudyError
+from shoal.manager.journal import FILE, Journal
+from shoal.manager.snapshot import Snapshot
+from shoal.manager.store import Store
+from shoal.population import files
+from shoal.search import PBT
+from tests.manager.toys import STUDIES, networks, read, same, story, trainables, weights
+
+
+class Killed(BaseException):
+    """What a test's own death looks like: nothing catches it."""
+
+
+@pytest.fixture(scope="module", params=STUDIES)
+def study(request):
+    return STUDIES[request.param]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(study, tmp_path_factory):
+    """A study that was left alone, and its journal."""
+    directory = tmp_path_factory.mktemp("undisturbed")
+    result = study(directory).run(progress=False)
+    assert any(trial.parents for trial in result.trials), "somebody inherits"
+    assert any("null" in line for line in story(directory)), "somebody diverges"
+    return result, story(directory)
+
+
+@pytest.fixture
+def killer(monkeypatch):
+    """Call it with a seed: the process 'dies' at some write to come, with whatever that write has done by then."""
+    moments = {"left": 10**9, "rng": random.Random(0)}
+    flush, write = Journal.flush, files.write
+
+    def dies():
+        moments["left"] -= 1
+        return moments["left"] == 0
+
+    def torn_flush(journal):
+        if dies():
+            text = ("\n".join(journal._pending) + "\n").encode()
+            journal._file.write(text[: moments["rng"].randrange(len(text) + 1)])
+            raise Killed
+        flush(journal)
+
+    def torn_write(path, tensors, description):
+        if dies():
+            if moments["rng"].random() < 0.5:
+                path.with_name(path.name + ".1.tmp").write_bytes(b"half a snapsh")
+            else:
+                write(path, tensors, description)  # but the journal never hears of it
+            raise Killed
+        write(path, tensors, description)
+
+    monkeypatch.setattr(Journal, "flush", torn_flush)
+    monkeypatch.setattr(files, "write", torn_write)
+
+    def arm(seed):
+        moments["rng"] = random.Random(seed)
+        moments["left"] = moments["rng"].randint(1, 12)
+
+    yield arm
+    moments["left"] = 10**9
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_killed_again_and_again_it_ends_the_same(study, undisturbed, killer, tmp_path, seed):
+    result, kills, rows = None, 0, None
+    while result is None:
+        killer(100 * seed + kills)
+        try:
+            result = study(tmp_path, rows=rows).run(progress=False)
+        except Killed:
+            kills += 1
+            rows = 1 + kills % 7 if seed % 2 else None
+    assert kills > 0
+    assert same(result, undisturbed[0])
+    in_order = list if rows is None else sorted  # with other rows the same things happen in another order
+    assert in_order(story(tmp_path)) == in_order(undisturbed[1])
+    assert not list(tmp_path.glob("*.tmp"))
+    assert len(list(tmp_path.glob("snapshot-*"))) == 2
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4, 100])
+def test_rows_change_nothing(study, undisturbed, rows):
+    assert same(study(rows=rows).run(progress=False), undisturbed[0])
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_change_nothing(threads):
+    assert same(networks(threads=threads).run(progress=False), networks().run(progress=False))
+
+
+@pytest.mark.parametrize("interval", [0, 0.01, 1000])
+def test_when_snapshots_are_taken_changes_nothing(study, undisturbed, tmp_path, interval):
+    assert same(study(tmp_path, snapshot_interval=interval).run(progress=False), undisturbed[0])
+    assert story(tmp_path) == undisturbed[1]
+
+
+def test_a_study_that_has_ended_only_tells(study, undisturbed, tmp_path):
+    study(tmp_path).run(progress=False)
+    before = (tmp_path / FILE).read_bytes()
+    again = study(tmp_path).run(progress=lambda *_: pytest.fail("it trained"))
+    assert same(again, undisturbed[0])
+    assert (tmp_path / FILE).read_bytes().startswith(before[: before.rfind(b'{"event":"end"')])
+    assert read(tmp_path).ended
+
+
+def stop_after(rounds):
+    def stop(record, stats):
+        if stats.number == rounds:
+            raise Killed
+
+    return stop
+
+
+@pytest.fixture
+def stopped(study, tmp_path):
+    """A directory in which a study died after the first inheritance."""
+    with pytest.raises(Killed):
+        study(tmp_path).run(progress=stop_after(30 if study is trainables else 5))
+    return tmp_path
+
+
+def newest(directory):
+    return max(directory.glob("snapshot-*"), key=lambda path: int(path.stem.split("-")[1]))
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "empty", "other"])
+def test_without_the_newest_snapshot_the_one_before_it_serves(study, undisturbed, stopped, damage):
+    path = newest(stopped)
+    if damage == "missing":
+        path.unlink()
+    elif damage == "other":
+        files.write(path, {"x": np.zeros(3)}, {"something": "else"})
+    else:
+        path.write_bytes(path.read_bytes()[: 100 if damage == "truncated" else 0])
+    assert same(study(stopped).run(progress=False), undisturbed[0])
+    assert story(stopped) == undisturbed[1]
+
+
+def test_without_any_snapshot_it_starts_again(study, undisturbed, stopped):
+    for path in stopped.glob("snapshot-*"):
+        path.unlink()
+    assert same(study(stopped).run(progress=False), undisturbed[0])
+    assert story(stopped) == undisturbed[1]
+
+
+def test_a_journal_damaged_in_the_middle_is_left_alone(study, stopped):
+    path = stopped / FILE
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[3] = b"garbage\n"
+    path.write_bytes(b"".join(lines))
+    with pytest.raises(StudyError, match=r"journal\.jsonl, line 4: not a JSON object"):
+        study(stopped)
+    assert path.read_bytes() == b"".join(lines)
+
+
+def test_a_strategy_that_decides_otherwise_is_noticed(study, stopped):
+    path = stopped / FILE
+    text = path.read_text()
+    number = next(i for i, line in enumerate(text.splitlines(), 1) if '"inherit"' in line)
+    path.write_text(text.replace('"why":"exploit"', '"why":"whim"').replace('"why":"diverged"', '"why":"whim"'))
+    with pytest.raises(StudyError, match=f'journal, line {number}: the strategy now orders {{"event":"order"'):
+        study(stopped).run(progress=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ({"seed": 4}, "seed is 1 there and 4 here"),
+        (
+            {"strategy": PBT(6, epochs=8, interval_epochs=2, quantile=0.5)},
+            r"strategy\.quantile is 0\.2 there and 0\.5 here",
+        ),
+        ({"metric": "loss"}, "metric is 'accuracy' there and 'loss' here"),
+        ({"optimizer": "rmsprop"}, "optimizer is 'sgd' there and 'rmsprop' here"),
+        ({"record_every": 2}, "record_every is 1 there and 2 here"),
+    ],
+)
+def test_a_changed_study_is_refused_and_the_change_is_named(tmp_path, change, difference):
+    networks(tmp_path).run(progress=False)
+    before = (tmp_path / FILE).read_bytes()
+    with pytest.raises(StudyError, match=f"belongs to another study: .*{difference}"):
+        networks(tmp_path, **change)
+    assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_what_does_not_decide_the_result_may_change(tmp_path):
+    networks(tmp_path).run(progress=False)
+    networks(tmp_path, rows=2, threads=1, device="cpu", snapshot_interval=5)
+
+
+def test_two_processes_cannot_run_one_study(tmp_path):
+    def again(record, stats):
+        with pytest.raises(StudyError, match="another process is running this study"):
+            trainables(tmp_path).run(progress=False)
+
+    trainables(tmp_path).run(progress=again)
+
+
+def test_a_snapshot_takes_at_most_its_share_of_the_time(tmp_path):
+    store = Store(tmp_path, {"event": "study"}, interval=0.001)
+    with store.open():
+        store.save(Snapshot({0: {"x": np.zeros(3)}}), 1.0)
+        store._cost = 1000.0
+        time.sleep(0.002)
+        assert not store.due
+        store._cost = 0.0
+        assert store.due
+
+
+def launch(kind, directory):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "tests.manager.toys", kind, str(directory)]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_events(process, directory, count):
+    path, deadline = directory / FILE, time.monotonic() + 60
+    while not path.exists() or path.read_bytes().count(b"\n") < count:
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def finish(kind, directory):
+    process = launch(kind, directory)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+
+
+@pytest.mark.parametrize("kind", STUDIES)
+def test_sigkill(kind, tmp_path):
+    finish(kind, tmp_path / "undisturbed")
+    killed, rng = tmp_path / "killed", random.Random(kind)
+    for lines in (2, 40, 70):
+        process = launch(kind, killed)
+        wait_for_events(process, killed, lines)
+        time.sleep(rng.uniform(0, 0.02))
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    finish(kind, killed)
+    assert story(killed) == story(tmp_path / "undisturbed")
+    best = [files.read(tmp_path / name / "best.safetensors")[0] for name in ("killed", "undisturbed")]
+    assert {name: array.tobytes() for name, array in best[0].items()} == {
+        name: array.tobytes() for name, array in best[1].items()
+    }
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_round_and_keeps_the_study(tmp_path, number):
+    process = launch("trainables", tmp_path)
+    wait_for_events(process, tmp_path, 20)
+    process.send_signal(number)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert message.startswith("Stopped after ")
+    assert message.endswith(f"Run it again to go on from {tmp_path}.\n")
+    assert message.count("\n") == 1
+    assert not read(tmp_path).ended
+    assert (tmp_path / FILE).read_text().splitlines()[-1].startswith('{"event":"snapshot"')
+    finish("trainables", tmp_path)
+    assert read(tmp_path).ended
+
+
+def test_weights_are_compared_by_this_suite():
+    assert weights(networks().run(progress=False)) != weights(networks(seed=2).run(progress=False))
