@@ -88,7 +88,7 @@ SHOAL_INLINE void dot_rows(std::int64_t rows, std::int64_t k, const float* a, st
 }
 
 // The widest tile: kDotN weight rows stay in L1 while the batch streams past them.
-constexpr int kDotN = W >= 16 ? 8 : 4;
+constexpr int kDotN = W >= 16 ? 6 : 4;
 constexpr int kDotM = 6;
 
 template <int N>
