@@ -11,7 +11,7 @@ WIDTHS = [5, 64, 257, 3000]  # up to 2000 weights and above
 
 
 def probe(network, x, y, *, steps=0, **options):
-    """Return how one step of plain gradient descent, after some that change nothing, moves weights that are all zero."""
+    """Return where one step of gradient descent moves weights that are all 0, after some steps that change nothing."""
     population = Population(network, loss="mse", input_shape=(x.shape[1],), **options)
     dataset = data.from_arrays(x, y)
     for view in population.parameters(0).values():
@@ -63,10 +63,8 @@ def test_masks_differ_between_rows_steps_layers_members_and_seeds(width):
 @pytest.mark.parametrize(("hidden", "second"), [(9, 7), (70, 41)], ids=["tiny", "large"])
 def test_both_passes_use_the_same_masks(hidden, second, activation):
     rates, rows, steps = (0.3, 0.6), 5, 4
-    network = nn.Sequential(
-        [nn.Dense(hidden), activation, nn.Dropout(rates[0]), nn.Dense(second), nn.Dropout(rates[1]), activation]
-        + [nn.Dense(3)]
-    )
+    first = [nn.Dense(hidden), activation, nn.Dropout(rates[0])]
+    network = nn.Sequential([*first, nn.Dense(second), nn.Dropout(rates[1]), activation, nn.Dense(3)])
     dataset = regression(rows)
     population = Population(network, loss="mse", hyperparameters={"lr": 0.02}, input_shape=(7,), ids=[3], seed=4)
     trainer = Trainer(network, weights(population, 0), optimizer="sgd", loss="mse")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from tests.population.samples import LARGE, TINY, goal_of, labelled, reference_run, regression
+from tests.reference.network import cross_entropy, forward, mse, softmax
 
 from shoal import Population, data, nn
 
@@ -109,8 +110,6 @@ def test_members_of_all_kinds_train_side_by_side():
 
 
 def test_predict_and_evaluate_are_the_reference_forward():
-    from tests.reference.network import cross_entropy, forward, softmax
-
     dataset = labelled(300)  # more than one slice of 256
     for network in (TINY, LARGE):
         population = Population(network, 2, input_shape=(7,), seed=1)
@@ -124,8 +123,6 @@ def test_predict_and_evaluate_are_the_reference_forward():
 
 
 def test_predict_of_a_regression_gives_values():
-    from tests.reference.network import forward, mse
-
     dataset = regression(65)
     population = Population(LARGE, loss="mse", input_shape=(7,))
     y, _ = forward(LARGE, population.parameters(0), dataset.x)

@@ -1,4 +1,4 @@
-"""One step of every optimiser in float64, from the papers' formulas: updates ``w`` in place; ``s`` is its state; t is 0 first."""
+"""One step of every optimiser in float64, from the papers' formulas. ``w`` changes in place, ``s`` is its state."""
 
 import numpy as np
 

@@ -92,6 +92,14 @@ def inputs(x: ArrayLike) -> NDArray[Any]:
     return array
 
 
+def octets(given: bytes | bytearray | memoryview | NDArray[np.uint8], place: str) -> NDArray[np.uint8]:
+    """Return the bytes of a buffer, not copied."""
+    try:
+        return np.frombuffer(given, np.uint8)
+    except TypeError:
+        raise ValueError(f"{place}: must be bytes or another buffer, got {type(given).__name__}") from None
+
+
 def check_goal(data: Dataset, loss: str) -> None:
     """Raise unless this is a data set with the kind of goal that the loss needs."""
     if not isinstance(data, Dataset):

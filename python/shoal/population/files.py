@@ -52,6 +52,8 @@ def read(path: str | os.PathLike[str]) -> tuple[Tensors, dict[str, Any]]:
     """
     from safetensors import SafetensorError, safe_open
 
+    with Path(path).open("rb"):
+        pass  # where this fails the error names the file, safe_open's does not
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}

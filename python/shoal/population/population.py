@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -94,10 +95,8 @@ class Population:
             data_order=self._data_order,
         )
         for p, (network, values, key) in enumerate(zip(self._networks, self._values, self._ids, strict=True)):
-            try:
+            with _named(p):
                 core.add(native.network(network), native.hyperparameters(values), key)
-            except ValueError as error:
-                raise ValueError(f"network of member {p}: {error}") from None
         self._core, self._shape = core, shape
         return core
 
@@ -289,7 +288,8 @@ class Population:
         hot.check_names(given, self._optimizer)
         values = self._complete(p, layers, given)
         if self._core is not None:
-            self._core.reset(p, native.network(layers), native.hyperparameters(values), key)
+            with _named(p):
+                self._core.reset(p, native.network(layers), native.hyperparameters(values), key)
         self._networks[p], self._values[p], self._ids[p] = layers, values, key
 
     def hyperparameters(self, member: int) -> dict[str, Any]:
@@ -310,9 +310,8 @@ class Population:
         Raises:
             ValueError: The size differs, or the counters in it cannot be right; the member stays as it was.
         """
-        row = arguments.row(member, self.members)
-        core, new = self._built(), np.frombuffer(state, np.uint8)
-        block = core.state(row)
+        core, row = self._built(), arguments.row(member, self.members)
+        block, new = core.state(row), arguments.octets(state, f"state of member {row}")
         if new.size != block.size:
             raise ValueError(f"state of member {row}: must have {block.size} bytes, got {new.size}")
         old = block.copy()
@@ -383,3 +382,12 @@ class Population:
         for p in range(population.members):
             population.load_state(p, tensors[f"member{p}"])
         return population
+
+
+@contextmanager
+def _named(member: int) -> Iterator[None]:
+    # The core says which layer breaks which rule; it does not know whose network it was given.
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"member {member}: {error}") from None
