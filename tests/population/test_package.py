@@ -28,8 +28,8 @@ def test_import_needs_numpy_at_most():
 def test_everything_named_is_there():
     assert all(getattr(shoal, name) is not None for name in shoal.__all__)
     assert set(shoal.__all__) <= set(dir(shoal))
-    with pytest.raises(AttributeError, match="no attribute 'Pupulation'"):
-        shoal.Pupulation  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'Planet'"):
+        shoal.Planet  # noqa: B018
 
 
 def test_devices():
