@@ -3,12 +3,12 @@
 import math
 
 import pytest
+from tests.manager.scripted import HEADER, Script, Tape, run
 
 from shoal.errors import StudyError
 from shoal.manager import Listener
 from shoal.manager.manager import Manager
 from shoal.search.protocol import Inherit, Pause, Resume, Set, Start, Stop
-from tests.manager.scripted import HEADER, Script, Tape, run
 
 
 def starts(*values, until=10):

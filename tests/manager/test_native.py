@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from tests.manager.toys import images, network
 
 import shoal
 from shoal.manager.native import NativeWorker
-from tests.manager.toys import images, network
 
 TRAIN, VALID = images(103, 0), images(50, 1)
 CONFIG = {"lr": 0.1, "momentum": 0.5, "batch_size": 16, "width": 9, "rate": 0.2}

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from tests.manager.toys import STUDIES, networks, read, same, story, trainables, weights
 
 from shoal.errors import StudyError
 from shoal.manager.journal import FILE, Journal
@@ -16,7 +17,6 @@ from shoal.manager.snapshot import Snapshot
 from shoal.manager.store import Store
 from shoal.population import files
 from shoal.search import PBT
-from tests.manager.toys import STUDIES, networks, read, same, story, trainables, weights
 
 
 class Killed(BaseException):

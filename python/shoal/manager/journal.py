@@ -19,6 +19,7 @@ from shoal.errors import StudyError
 Event = dict[str, Any]
 
 FILE = "journal.jsonl"
+_JSON = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
 class Line(NamedTuple):
@@ -32,9 +33,9 @@ class Line(NamedTuple):
 def encode(event: Event) -> str:
     """Return the event as one line of JSON, numbers that are not finite as null."""
     try:
-        return json.dumps(event, allow_nan=False, separators=(",", ":"))
+        return _JSON.encode(event)
     except ValueError:
-        return json.dumps(_without_nan(event), allow_nan=False, separators=(",", ":"))
+        return _JSON.encode(_without_nan(event))
 
 
 def _without_nan(value: Any) -> Any:
@@ -90,7 +91,7 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("ab", buffering=0)
+        self._file = path.open("ab")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lets go of it when a process dies
         except OSError:
@@ -110,6 +111,7 @@ class Journal:
         """Write what was gathered, in one call: after it, the events outlive the process."""
         if self._pending:
             self._file.write(("\n".join(self._pending) + "\n").encode())
+            self._file.flush()
             self._pending.clear()
 
     def sync(self) -> None:

@@ -57,7 +57,8 @@ class NativeWorker:
     def __init__(
         self, network: Network, train: Dataset, valid: Dataset, *, rows: int, unit: Unit, options: Mapping[str, Any]
     ) -> None:
-        self._network, self._train, self._valid = network, train, valid
+        self._network: Network = lambda config: network(dict(config))  # it may do to its copy what it likes
+        self._train, self._valid = train, valid
         self._rows, self._unit, self._options = rows, unit, options
         self._members: dict[int, _Member] = {}  # by trial
         self._population: Population | None = None

@@ -62,12 +62,12 @@ class NetworkTask:
 
     def check(self, space: Space) -> dict[str, Any]:
         """Build the networks of some configs, the ends of the space among them, and show them the data."""
-        read: set[str] = set()
-        networks = [self._probe(config, read) for config in _probes(space)]
+        probes = list(_probes(space))
+        networks = [self._probe(config) for config in probes]
         for name in space.values:
-            if name not in read and (name not in HOT or name == "dropout"):
+            if (name not in HOT or name == "dropout") and not self._reads(name, probes, networks):
                 known = ", ".join(sorted(HOT - {"dropout"}))
-                raise ValueError(f"space.{name}: network(config) does not read it, and it is none of {known}")
+                raise ValueError(f"space.{name}: makes no difference to network(config), and it is none of {known}")
         layers = [network.describe() for network in networks]
         return {
             **{name: value for name, value in self._options.items() if name != "threads"},
@@ -75,9 +75,19 @@ class NetworkTask:
             "network": {"lowest": layers[0], "highest": layers[1], "digest": _digest(json.dumps(layers).encode())},
         }
 
-    def _probe(self, config: Config, read: set[str]) -> Sequential:
+    def _reads(self, name: str, probes: list[Config], networks: list[Sequential]) -> bool:
+        """Tell whether the network fails or changes where the name is left out of its config."""
+        for config, network in zip(probes, networks, strict=True):
+            try:
+                if self._network({other: value for other, value in config.items() if other != name}) != network:
+                    return True
+            except Exception:
+                return True
+        return False
+
+    def _probe(self, config: Config) -> Sequential:
         try:
-            network = self._network(Watched(config, read))
+            network = self._network(dict(config))
         except Exception as error:
             raise ValueError(f"network: {type(error).__name__}: {error}; with the config {config}") from error
         if not isinstance(network, Sequential):
@@ -120,42 +130,6 @@ class TrainableTask:
     def worker(self, rows: int, unit: Unit, seed: int) -> TrainableWorker:  # noqa: ARG002
         """Return a worker without trials."""
         return TrainableWorker(self._factory, seed=seed, rows=rows)
-
-
-class Watched(dict[str, Any]):
-    """A config that notes which of its names are read; whoever goes through it reads all."""
-
-    def __init__(self, config: Config, read: set[str]) -> None:
-        super().__init__(config)
-        self._read = read
-
-    def __getitem__(self, name: str) -> Any:
-        self._read.add(name)
-        return super().__getitem__(name)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Read one value."""
-        self._read.add(name)
-        return super().get(name, default)
-
-    def __iter__(self) -> Iterator[str]:  # also what makes dict(config) and **config come through here
-        self._read.update(super().keys())
-        return super().__iter__()
-
-    def keys(self) -> Any:
-        """Read all."""
-        iter(self)
-        return super().keys()
-
-    def values(self) -> Any:
-        """Read all."""
-        iter(self)
-        return super().values()
-
-    def items(self) -> Any:
-        """Read all."""
-        iter(self)
-        return super().items()
 
 
 def _probes(space: Space) -> Iterator[Config]:

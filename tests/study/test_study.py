@@ -1,0 +1,376 @@
+"""What a user writes and gets, and what is said to wrong arguments before anything is trained."""
+
+import numpy as np
+import pytest
+from tests.manager.toys import Walk, images, network, networks, trainables, weights
+
+import shoal
+from shoal import nn, search
+from shoal.errors import StudyError
+from shoal.manager import Listener
+from shoal.space import Choice, Float, Int
+
+TRAIN, VALID, TEST = images(103, 0), images(50, 1), images(40, 2)
+SPACE = {"lr": Float(1e-3, 0.3, log=True), "width": Int(3, 12), "rate": 0.1}
+
+
+def study(**changes):
+    arguments = {
+        "network": network,
+        "train": TRAIN,
+        "valid": VALID,
+        "space": SPACE,
+        "strategy": search.Random(trials=5, epochs=3),
+        "metric": "accuracy",
+    }
+    return shoal.Study(**arguments | changes)
+
+
+def test_the_result_is_all_that_a_user_wants():
+    result = study(seed=4).run(progress=False)
+    best = result.best
+    assert best.id == max(result.trials, key=lambda trial: trial.curve[-1][1]["accuracy"]).id
+    assert best.score == best.metrics["accuracy"] == max(trial.curve[-1][1]["accuracy"] for trial in result.trials)
+    assert best.config["rate"] == 0.1
+    assert best.schedule == [(0, best.config)]
+    assert best.progress == 3
+    assert [len(trial.curve) for trial in result.trials] == [3] * 5
+    assert set(best.metrics) == {"train_loss", "loss", "accuracy"}
+    assert repr(result) == f"Result(5 trials, best accuracy {best.score:.6g} by trial {best.id})"
+
+
+def test_the_best_model_is_a_population_with_the_weights_of_its_score(tmp_path):
+    best = study(directory=tmp_path).run(progress=False).best
+    assert best.model.evaluate(VALID)["accuracy"][0] == best.score
+    assert best.model.networks[0].layers[1] == nn.Dense(best.config["width"])
+    assert best.model.hyperparameters(0)["lr"] == best.config["lr"]
+    np.testing.assert_array_equal(best.model.predict(TEST.x), best.model.predict(TEST))
+    loaded = shoal.Population.load(tmp_path / "best.safetensors")
+    np.testing.assert_array_equal(loaded.predict(TEST.x), best.model.predict(TEST.x))
+
+
+def lineage(record, trial, end):
+    """Who trained the weights of a trial at ``end``: (trial, start, end, config), first ancestor first."""
+    steps = []
+    for change in reversed([change for change in record.trials[trial].changes if change.progress < end]):
+        steps.insert(0, (trial, change.progress, end, change.config))
+        end = change.progress
+        if change.donor is not None:
+            return lineage(record, change.donor, end) + steps
+    return steps
+
+
+def test_the_best_weights_can_be_trained_again_from_the_record_alone():
+    result = networks().run(progress=False)
+    best = result.best
+    steps = lineage(result.record, best.id, best.progress)
+    assert [(start, config) for _, start, _, config in steps] == best.schedule
+    assert len({trial for trial, *_ in steps}) > 1, "the winner has ancestors"
+    alone = shoal.Population(network(best.config), input_shape=TRAIN.shape, seed=1)
+    state = None
+    for trial, start, end, config in steps:
+        hot = {name: config[name] for name in ("lr", "momentum", "batch_size")}
+        alone.reset(0, network(config), id=trial, hyperparameters=hot)
+        if state is not None:
+            alone.load_state(0, state)
+        alone.train(TRAIN, epochs=end - start)
+        state = alone.state(0).copy()
+    np.testing.assert_array_equal(alone.state(0), best.model.state(0))
+
+
+def test_the_same_seed_gives_the_same_study_and_another_seed_another():
+    first, again, other = (study(seed=seed).run(progress=False) for seed in (1, 1, 2))
+    assert weights(first) == weights(again)
+    assert weights(first) != weights(other)
+
+
+def test_regression_ranks_by_loss():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 4)).astype(np.float32)
+    data = shoal.data.from_arrays(x, x @ np.ones((4, 2), np.float32))
+    result = study(
+        network=lambda config: nn.Sequential([nn.Dense(config["width"]), nn.Tanh(), nn.Dense(2)]),
+        train=data,
+        valid=data,
+        space={"lr": Float(1e-3, 0.05, log=True), "width": Int(3, 9)},
+        loss="mse",
+        optimizer="adam",
+        metric="loss",
+    ).run(progress=False)
+    assert set(result.best.metrics) == {"train_loss", "loss"}
+    assert result.best.score == min(trial.curve[-1][1]["loss"] for trial in result.trials)
+
+
+def test_steps_count_steps_and_record_every_sets_the_points():
+    result = study(strategy=search.Random(trials=2, steps=25), record_every=10).run(progress=False)
+    assert [progress for progress, _ in result.trials[0].curve] == [10, 20, 25]
+    assert result.best.model.steps.tolist() == [25]
+    reports_only = study(strategy=search.Random(trials=2, steps=25)).run(progress=False)
+    assert [progress for progress, _ in reports_only.trials[0].curve] == [25]
+
+
+def test_the_plan_is_known_before():
+    plan = study().plan
+    assert (plan.trials, plan.budget, plan.unit) == (5, 15, "epochs")
+
+
+def test_when_all_diverge_there_is_no_best():
+    class Lost(Walk):
+        def train(self, until):
+            return {"score": np.nan}
+
+    result = trainables(factory=Lost, strategy=search.Random(trials=3, epochs=4)).run(progress=False)
+    assert {trial.status for trial in result.trials} == {"diverged"}
+    with pytest.raises(StudyError, match="all 3 trials diverged, so none is best"):
+        _ = result.best
+    assert repr(result) == "Result(3 trials, all diverged)"
+
+
+def test_progress_can_be_a_function_or_a_listener():
+    seen = []
+    study(rows=2).run(progress=lambda record, stats: seen.append((stats.trained, record.spent)))
+    assert seen[0] == ((0, 1), 2)
+    assert seen[-1] == ((4,), 15)
+
+    class Ear(Listener):
+        def on_end(self, record):
+            seen.append(record.ended)
+
+    study().run(progress=Ear())
+    assert seen[-1] is True
+
+
+# Wrong arguments
+
+
+def wrong_network(config):
+    return nn.Sequential([nn.Flatten(), nn.Dense(3)])
+
+
+def failing_network(config):
+    return nn.Sequential([nn.Dense(config["width"] - 5)])
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"network": "net"}, r"network: must be a function of a config that returns an nn\.Sequential, got 'net'"),
+        ({"network": lambda config: 3}, r"network: must return an nn\.Sequential, got 3 with the config \{'lr'"),
+        ({"network": lambda config: config["widht"]}, r"network: KeyError: 'widht'; with the config \{'lr': 0\.001"),
+        ({"network": failing_network}, r"network: ValueError: Dense\.units: .* got -2; with the config \{.*'width': 3"),
+        ({"network": wrong_network}, "must have one output for each of the 4 classes of toy, got 3; with the config"),
+        ({"train": TRAIN.x}, "train: must be a Dataset .*, got ndarray"),
+        ({"valid": None}, "valid: must be a Dataset .*, got NoneType"),
+        (
+            {"valid": shoal.data.from_arrays(np.zeros((5, 7), np.float32), np.zeros(5, int), classes=4)},
+            r"valid: shape must be that of train, got \(7,\) and \(5, 3\)",
+        ),
+        (
+            {"valid": shoal.data.from_arrays(VALID.x, VALID.y, classes=5)},
+            "valid: outputs must be that of train, got 5 and 4",
+        ),
+        ({"loss": "mse"}, "loss mse needs float targets"),
+        ({"loss": "huber"}, "loss: must be one of cross_entropy, mse"),
+        ({"optimizer": "lion"}, "optimizer: must be one of sgd, adam, .* got 'lion'"),
+        ({"metric": "f1"}, "metric: must be one of loss, train_loss, accuracy; got 'f1'"),
+        ({"mode": "min"}, "mode: must be \"max\" for the metric accuracy, got 'min'"),
+        ({"mode": "biggest"}, "mode: must be \"max\" for the metric accuracy, got 'biggest'"),
+        ({"device": "tpu"}, "device: .*'tpu'"),
+        ({"data_order": "mine"}, "data_order: must be one of own, shared"),
+        ({"seed": -1}, r"seed: must be an integer in \[0, 4294967295\], got -1"),
+        ({"seed": 2**32}, "seed: must be an integer in"),
+        ({"rows": 0}, "rows: must be an integer in .* got 0"),
+        ({"threads": 0}, "threads: must be an integer in .* got 0"),
+        ({"record_every": 0}, "record_every: must be an integer in .* got 0"),
+        ({"snapshot_interval": -1}, "snapshot_interval: must be >= 0"),
+        ({"directory": 3}, "directory: must be a path, got 3"),
+        ({"strategy": "pbt"}, r"strategy: must be a search strategy such as search\.PBT\(\.\.\.\), got 'pbt'"),
+        ({"strategy": search.Grid(epochs=1)}, r"strategy\.counts\.lr"),
+        (
+            {"space": SPACE | {"learning_rate": 0.1}},
+            r"space\.learning_rate: makes no difference to network",
+        ),
+        ({"space": SPACE | {"dropout": 0.1}}, r"space\.dropout: makes no difference"),
+        ({"space": SPACE | {"momentum": Float(0, 1.5)}}, r"momentum: must be in \[0, 1\).*; with the config"),
+        ({"space": SPACE | {"beta1": 0.9}}, "sgd has no 'beta1'.*; with the config"),
+        ({"space": SPACE | {"batch_size": Choice([16, 0])}}, "batch_size: must be an integer in .*, got 0"),
+        ({"space": [1]}, "space: must map names"),
+    ],
+)
+def test_wrong_arguments_are_named_before_anything_is_trained(change, rule):
+    with pytest.raises(ValueError, match=rule):
+        study(**change)
+
+
+def test_a_wrong_argument_leaves_no_directory_behind(tmp_path):
+    with pytest.raises(ValueError, match="metric"):
+        study(metric="f1", directory=tmp_path / "runs")
+    study(directory=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()  # until it runs
+
+
+def test_a_file_is_no_directory(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ValueError, match="directory: must be a directory, got the file"):
+        study(directory=tmp_path / "file")
+
+
+def test_wrong_progress_is_named():
+    with pytest.raises(ValueError, match="progress: must be True, False, a Listener or a function, got 3"):
+        study().run(progress=3)
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        lambda config: nn.Dense(config.pop("width")),
+        lambda config: nn.Dense(dict(config)["width"]),
+        lambda config: (lambda width, **rest: nn.Dense(width))(**config),
+        lambda config: nn.Dense({**config}["width"]),
+        lambda config: nn.Dense(config.copy()["width"]),
+        lambda config: nn.Dense(config.get("width", 3)),
+        lambda config: nn.Dense(next(value for name, value in config.items() if name == "width")),
+    ],
+)
+def test_however_a_config_is_read_it_is_noticed(reader):
+    space = {"lr": 0.1, "width": Int(3, 12)}
+    study(space=space, network=lambda config: nn.Sequential([nn.Flatten(), reader(config), nn.Dense(4)]))
+
+
+def test_network_may_change_its_config_without_harm():
+    def careless(config):
+        width = config.pop("width")
+        return nn.Sequential([nn.Flatten(), nn.Dense(width), nn.Dense(4)])
+
+    result = study(space={"lr": 0.1, "width": Int(3, 12)}, network=careless).run(progress=False)
+    assert all("width" in trial.config for trial in result.trials)
+
+
+# A user's own trainables
+
+
+def test_a_trainable_is_tuned_like_a_network():
+    result = trainables().run(progress=False)
+    assert result.best.score == float(result.best.model.x @ result.best.model.x)
+    assert result.best.model.lr == result.best.config["lr"]
+
+
+def test_a_trainables_best_state_is_kept(tmp_path):
+    result = trainables(tmp_path).run(progress=False)
+    from safetensors.numpy import load_file
+
+    np.testing.assert_array_equal(load_file(tmp_path / "best.safetensors")["x"], result.best.model.x)
+
+
+class Broken(Walk):
+    where = ""
+
+    def setup(self, config, seed, trial):
+        super().setup(config, seed, trial)
+        self.check("setup")
+
+    def train(self, until):
+        if until >= 120:
+            self.check("train")
+        return super().train(until)
+
+    def save(self):
+        self.check("save")
+        return super().save()
+
+    def check(self, where):
+        if where == self.where:
+            raise RuntimeError("no luck")
+
+
+@pytest.mark.parametrize(("where", "call"), [("setup", "setup()"), ("train", "train(until=120)"), ("save", "save()")])
+def test_a_trainables_error_names_trial_call_and_config(where, call):
+    broken = type("Broken", (Broken,), {"where": where})
+    with pytest.raises(StudyError) as caught:
+        trainables(factory=broken).run(progress=False)
+    assert str(caught.value).startswith(f"trial 0, {call}: RuntimeError: no luck; its config: {{'lr': ")
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_after_an_error_the_study_goes_on_where_it_was(tmp_path):
+    undisturbed = trainables().run(progress=False)
+    broken = type("Walk", (Broken,), {"where": "train"})  # by its name the same trainable, before it was mended
+    with pytest.raises(StudyError):
+        trainables(tmp_path, factory=broken).run(progress=False)
+    first = []
+    result = trainables(tmp_path).run(progress=lambda record, stats: first.append(record.spent))
+    assert weights(result) == weights(undisturbed)
+    assert first[0] == 120  # the first 60 were not trained again
+
+
+@pytest.mark.parametrize(
+    ("returned", "rule"),
+    [
+        (None, "TypeError: must return a dict of metrics, got None"),
+        ({}, r"must return a dict of metrics, got \{\}"),
+        ({"score": "high"}, "ValueError: could not convert"),
+        ({"loss": 1.0}, "metric: trial 0 returned loss, but no 'score'"),
+    ],
+)
+def test_what_train_returns_is_checked(returned, rule):
+    class Odd(Walk):
+        def train(self, until):
+            return returned
+
+    with pytest.raises(StudyError, match=rule):
+        trainables(factory=Odd).run(progress=False)
+
+
+@pytest.mark.parametrize("saved", [[1, 2], np.array(["text"]), np.array([None]), np.zeros(2, complex)])
+def test_what_save_returns_is_checked(saved):
+    class Odd(Walk):
+        def save(self):
+            return {"x": saved}
+
+    with pytest.raises(StudyError, match=r"trial 0, save\(\): TypeError: x: must be a NumPy array of numbers"):
+        trainables(factory=Odd).run(progress=False)
+
+
+def test_arrays_that_a_trainable_saves_are_copied():
+    """It may go on to train in them: the best and its heirs must not change with it."""
+    result = trainables(strategy=search.Random(trials=3, steps=200)).run(progress=False)
+    assert result.best.score == float(result.best.model.x @ result.best.model.x)
+
+
+def test_any_shape_and_kind_of_number_goes_through_a_snapshot(tmp_path):
+    arrays = {
+        "scalar": np.array(3.5),
+        "none": np.zeros((0, 4), np.int8),
+        "big-endian": np.arange(5, dtype=">f8"),
+        "strided": np.arange(12).reshape(3, 4).T,
+        "flags": np.array([True, False]),
+        "half": np.ones(3, np.float16),
+        "with/slash": np.arange(3),
+    }
+
+    class Keeper(Walk):
+        def save(self):
+            return super().save() | arrays
+
+        def load(self, given):
+            super().load(given)
+            for name, array in arrays.items():
+                np.testing.assert_array_equal(given[name], array)
+                assert given[name].shape == array.shape
+
+    first = trainables(tmp_path, factory=Keeper).run(progress=False)
+    assert weights(trainables(tmp_path, factory=Keeper).run(progress=False)) == weights(first)
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"factory": 3}, "factory: must be a class or function that makes a Trainable, got 3"),
+        ({"factory": dict}, r"factory: dict has no method setup\(\)"),
+        ({"mode": "best"}, "mode: must be one of min, max; got 'best'"),
+        ({"metric": 3}, "metric: must be the name of a metric, got 3"),
+    ],
+)
+def test_wrong_arguments_of_a_study_of_trainables(change, rule):
+    with pytest.raises(ValueError, match=rule):
+        trainables(**change)
