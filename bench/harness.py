@@ -1,0 +1,147 @@
+"""Contenders as pinned processes, timed from outside, and what is computed of their times.
+
+A contender is a crew of workers that share its members: shoal one process on all cores, a peer one process a core, each
+of one thread. All stay alive, asleep on their pipes, while another one runs; so repeats can take turns.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import machine
+
+WORKER = Path(__file__).with_name("worker.py")
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "JAX_PLATFORMS": "cpu",
+}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Median and quartiles of n repeats."""
+
+    median: float
+    q1: float
+    q3: float
+    n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Summary:
+        if len(values) == 1:
+            return cls(values[0], values[0], values[0], 1)
+        q1, median, q3 = statistics.quantiles(values, n=4, method="inclusive")
+        return cls(median, q1, q3, len(values))
+
+    def as_json(self) -> dict[str, float]:
+        return {name: rounded(value) for name, value in asdict(self).items()}
+
+
+def rounded(value: float) -> float:
+    """Four digits: more would be noise."""
+    return value if isinstance(value, int) else float(f"{value:.4g}")
+
+
+class Worker:
+    """A process that runs worker.py."""
+
+    def __init__(self, name: str, cpus: Sequence[int]) -> None:
+        self.name = name
+        self.process = subprocess.Popen(
+            [sys.executable, str(WORKER), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=machine.clean_environment(dict(os.environ)) | (ONE_THREAD if len(cpus) == 1 else {}),
+            preexec_fn=lambda: os.sched_setaffinity(0, cpus),  # before any library counts the cores
+        )
+
+    def send(self, do: str, **arguments: Any) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.name}: the worker ended with status {self.process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise RuntimeError(f"{self.name}: {answer['error']}")
+        return answer
+
+    def close(self) -> None:
+        self.process.communicate()  # ends its input, and so the worker
+
+
+class Crew:
+    """A contender: its workers and the members each of them has now."""
+
+    def __init__(self, name: str, cpus: Sequence[int]) -> None:
+        self.name = name
+        self.workers = [Worker(name, cpus)] if name == "shoal" else [Worker(name, [cpu]) for cpu in cpus]
+        self.busy = self.workers
+        self.versions = self._answers()
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self.workers:
+            worker.close()
+
+    def all(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Let every worker with members obey at the same time; return the first one's answer."""
+        for worker in self.busy:
+            worker.send(do, **arguments)
+        return self._answers()
+
+    def _answers(self) -> dict[str, Any]:
+        answers = [worker.answer() for worker in self.busy]  # all, before anything new is asked
+        return answers[0]
+
+    def one(self, do: str, **arguments: Any) -> dict[str, Any]:
+        """Let the first worker obey."""
+        self.workers[0].send(do, **arguments)
+        return self.workers[0].answer()
+
+    def build(self, net: str, members: int) -> dict[str, Any]:
+        """Share a fresh population evenly among the workers."""
+        edges = [members * k // len(self.workers) for k in range(len(self.workers) + 1)]
+        self.busy = []
+        for worker, (first, end) in zip(self.workers, itertools.pairwise(edges), strict=True):
+            if end > first:
+                worker.send("build", net=net, members=end - first, first=first, of=members)
+                self.busy.append(worker)
+        return self._answers()
+
+    def seconds(self) -> float:
+        """Train what was prepared, once; return the time until the last worker was done."""
+        start = time.perf_counter()
+        self.all("train")
+        return time.perf_counter() - start
+
+    def warm_up(self, seconds: float) -> int:
+        """Prepare so many steps that training them takes about that long; leave all compiled and in cache."""
+        probe = 20
+        self.all("prepare", steps=probe)
+        self.seconds()  # compiles
+        steps = max(probe, round(probe * seconds / self.seconds()))
+        self.all("prepare", steps=steps)
+        self.seconds()
+        return steps

@@ -1,0 +1,79 @@
+"""What a figure was measured on: commit, processor, versions, and the peak that shares are given of."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+
+def clean_environment(environment: dict[str, str]) -> dict[str, str]:
+    """Return a copy without what would make NumPy's BLAS pick a slower core than the machine has."""
+    return {name: value for name, value in environment.items() if not name.startswith("OPENBLAS_")}
+
+
+def cpus() -> list[int]:
+    """Return the CPUs this process may use."""
+    return sorted(os.sched_getaffinity(0))
+
+
+def describe() -> dict[str, Any]:
+    """Return commit and machine, for a line of results."""
+    return {
+        "commit": _commit(),
+        "cpu": _cpu_model(),
+        "cores": len(cpus()),
+        "load": round(os.getloadavg()[0], 2),  # of others, where taken before the first timing
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+    }
+
+
+def _commit() -> str:
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--exclude=*"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def peak_gflops(threads: int) -> tuple[float, str]:
+    """Return the fused multiply-adds the machine does at best, in GFLOP/s now, and how that was measured."""
+    try:
+        from shoal import _core
+    except ImportError:
+        return _sgemm_gflops(), f"sgemm 2048 ({_blas_core()})"
+    return _core.peak_gflops(threads), "fma"
+
+
+def _sgemm_gflops(n: int = 2048) -> float:
+    import numpy as np
+
+    a = np.ones((n, n), np.float32)
+    a @ a  # starts the threads
+    start = time.perf_counter()
+    a @ a
+    return 2 * n**3 / (time.perf_counter() - start) / 1e9
+
+
+def _blas_core() -> str:
+    """Ask the OpenBLAS that NumPy has loaded which kernels it chose."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if "openblas" in line:
+            library = ctypes.CDLL(line.split()[-1])
+            for name in ("scipy_openblas_get_corename64_", "openblas_get_corename64_", "openblas_get_corename"):
+                if hasattr(library, name):
+                    function = getattr(library, name)
+                    function.restype = ctypes.c_char_p
+                    return str(function().decode())
+    return "unknown BLAS"

@@ -1,0 +1,112 @@
+"""One process of a contender: it obeys orders from the benchmark, one JSON object a line, on the cores it is pinned to.
+
+    python worker.py CONTENDER
+
+Orders: {"do": "build", "net", "members", "first"}, {"do": "prepare", "steps"}, {"do": "train"}, {"do": "peak"},
+{"do": "reference", "net", "members", "steps", "path"} (shoal) and {"do": "check", "net", "path"} (peers).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import traceback
+from typing import Any, Protocol
+
+import machine
+import nets
+import numpy as np
+
+MODULES = {"shoal": "contender_shoal", "torch": "peers_torch", "jax": "peers_jax"}
+
+
+class Contender(Protocol):
+    """Members that train."""
+
+    def prepare(self, order: nets.Ints) -> None:
+        """Take the batches that every ``train`` from now on goes through."""
+
+    def train(self) -> nets.Floats:
+        """Train all members; return losses, (P, steps) or means of more steps, once all work is done."""
+
+
+class Worker:
+    """The orders, as methods."""
+
+    def __init__(self, name: str) -> None:
+        module = importlib.import_module(MODULES[name.partition("-")[0]])
+        self.form = module.FORMS[name]
+        self.versions: dict[str, str] = module.VERSIONS | {"numpy": np.__version__}
+        self.loaded: tuple[str, nets.Data] | None = None
+
+    def hello(self) -> dict[str, Any]:
+        return self.versions
+
+    def data(self, net: nets.Net) -> nets.Data:
+        if self.loaded is None or self.loaded[0] != net.loss:
+            self.loaded = net.loss, nets.load(net)
+        return self.loaded[1]
+
+    def make(self, net: nets.Net, weights: nets.Weights, rates: nets.Floats) -> Contender:
+        contender: Contender = self.form(net, self.data(net), weights, rates)
+        return contender
+
+    def build(self, net: str, members: int, first: int, of: int) -> dict[str, Any]:
+        """Make members ``first`` to ``first + members`` of a population of ``of``."""
+        self.net, self.members, self.first = nets.NETS[net], members, first
+        rates = self.net.learning_rates(of)[first : first + members]
+        data = self.data(self.net)
+        self.contender = self.make(self.net, nets.draw_weights(self.net, members, first), rates)
+        return {"data": data.name, "samples": len(data.x)}
+
+    def prepare(self, steps: int) -> dict[str, Any]:
+        samples = len(self.data(self.net).x)
+        self.contender.prepare(nets.draw_order(self.net, samples, self.members, steps, self.first))
+        return {}
+
+    def train(self) -> dict[str, Any]:
+        losses = self.contender.train()
+        if not np.isfinite(losses).all():
+            raise ValueError("a member diverged: its time would mean nothing")
+        return {"loss": float(losses.mean())}
+
+    def peak(self) -> dict[str, Any]:
+        gflops, how = machine.peak_gflops(len(machine.cpus()))
+        return {"gflops": gflops, "how": how}
+
+    def reference(self, net: str, members: int, steps: int, path: str) -> dict[str, Any]:
+        from contender_shoal import reference
+
+        known = reference(nets.NETS[net], self.data(nets.NETS[net]), members, steps)
+        np.savez(path, allow_pickle=False, **known)
+        return {"fell": float(known["losses"][:, 0].mean() - known["losses"][:, -1].mean())}
+
+    def check(self, net: str, path: str) -> dict[str, Any]:
+        """Repeat the reference run; return the largest difference in loss, relative to the loss."""
+        with np.load(path) as known:
+            weights = [(known[f"weight{k}"], known[f"bias{k}"]) for k in range(len(nets.NETS[net].layers))]
+            contender = self.make(nets.NETS[net], weights, known["rates"])
+            contender.prepare(known["order"])
+            difference = np.abs(contender.train() / known["losses"] - 1)
+        return {"difference": float(difference.max())}
+
+
+def main() -> None:
+    # The frameworks may print what they like: it goes to stderr, answers go to where stdout was.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    worker = Worker(sys.argv[1])
+    print(json.dumps(worker.hello()), file=answers)
+    for line in sys.stdin:
+        order = json.loads(line)
+        try:
+            answer = getattr(worker, order.pop("do"))(**order)
+        except Exception:
+            answer = {"error": traceback.format_exc()}
+        print(json.dumps(answer), file=answers)
+
+
+if __name__ == "__main__":
+    main()
