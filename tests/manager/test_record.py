@@ -167,7 +167,7 @@ def test_what_is_read_is_what_was_applied(tmp_path):
 )
 def test_an_event_that_makes_no_sense_names_its_line(tmp_path, event, rule):
     (tmp_path / "journal.jsonl").write_text(encode(HEADER) + "\n" + encode(event) + "\n")
-    with pytest.raises(StudyError, match=f"line 2: not an event of this study: .*{rule}"):
+    with pytest.raises(StudyError, match=rf"journal\.jsonl, line 2: .*{rule}"):
         StudyRecord.read(tmp_path)
 
 

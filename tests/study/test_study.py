@@ -246,6 +246,20 @@ def test_network_may_change_its_config_without_harm():
     assert all("width" in trial.config for trial in result.trials)
 
 
+def test_a_network_that_fails_later_names_the_trial():
+    calls = []
+
+    def moody(config):
+        calls.append(config)
+        if len(calls) > 100:
+            raise RuntimeError("enough")
+        return network(config)
+
+    unlucky = study(network=moody, strategy=search.Random(trials=100, epochs=1))
+    with pytest.raises(StudyError, match=r"trial \d+, network\(config\): RuntimeError: enough; its config: \{'lr'"):
+        unlucky.run(progress=False)
+
+
 # A user's own trainables
 
 
@@ -367,6 +381,7 @@ def test_any_shape_and_kind_of_number_goes_through_a_snapshot(tmp_path):
     [
         ({"factory": 3}, "factory: must be a class or function that makes a Trainable, got 3"),
         ({"factory": dict}, r"factory: dict has no method setup\(\)"),
+        ({"factory": lambda: 1 / 0}, "factory: ZeroDivisionError: division by zero"),
         ({"mode": "best"}, "mode: must be one of min, max; got 'best'"),
         ({"metric": 3}, "metric: must be the name of a metric, got 3"),
     ],

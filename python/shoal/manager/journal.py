@@ -46,14 +46,19 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def journal_path(path: str | Path) -> Path:
+    """Return the journal of a study's directory; a file is taken to be the journal itself."""
+    path = Path(path)
+    return path / FILE if path.is_dir() else path
+
+
 def read_journal(path: str | Path) -> list[Line]:
     """Read a journal, or the journal of a study's directory.
 
     Raises:
         StudyError: There is no such file, or a line before the last is not a JSON object.
     """
-    path = Path(path)
-    path = path / FILE if path.is_dir() else path
+    path = journal_path(path)
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from shoal.data import Dataset
 from shoal.manager.record import Metrics
 from shoal.manager.snapshot import State
+from shoal.manager.worker import blame
 from shoal.nn import Sequential
 from shoal.population import Population
 from shoal.search.protocol import Config, Unit
@@ -57,8 +58,7 @@ class NativeWorker:
     def __init__(
         self, network: Network, train: Dataset, valid: Dataset, *, rows: int, unit: Unit, options: Mapping[str, Any]
     ) -> None:
-        self._network: Network = lambda config: network(dict(config))  # it may do to its copy what it likes
-        self._train, self._valid = train, valid
+        self._network, self._train, self._valid = network, train, valid
         self._rows, self._unit, self._options = rows, unit, options
         self._members: dict[int, _Member] = {}  # by trial
         self._population: Population | None = None
@@ -70,11 +70,11 @@ class NativeWorker:
 
     def start(self, trial: int, config: Config) -> None:
         """Make a fresh member; it gets a row when it is trained."""
-        self._members[trial] = _Member(trial, config, self._network(config))
+        self._members[trial] = _Member(trial, config, self._make(trial, config))
 
     def restore(self, trial: int, config: Config, state: State) -> None:
         """Make a member that goes on from a state."""
-        self._members[trial] = _Member(trial, config, self._network(config), parked=state.get("member"))
+        self._members[trial] = _Member(trial, config, self._make(trial, config), parked=state.get("member"))
 
     def inherit(self, moves: Sequence[tuple[int, int, Config]]) -> None:
         """Replace each heir's state by its donor's. The heir's config must make a network of the donor's structure."""
@@ -88,7 +88,7 @@ class NativeWorker:
         self._change(trial, config, self._members[trial].network, f"trial {trial} changes its config")
 
     def _change(self, trial: int, config: Config, like: Sequential, what: str) -> None:
-        member, network = self._members[trial], self._network(config)
+        member, network = self._members[trial], self._make(trial, config)
         if network.structure != like.structure:
             raise ValueError(f"{what}, so the layers must stay: {like} became {network} with {config}")
         if member.row is not None and network.structure == member.network.structure:
@@ -134,12 +134,15 @@ class NativeWorker:
 
     def model(self, trial: int, config: Config, state: State) -> Population:
         """Return a state as a population of one."""
-        network = self._network(config)
+        network = self._make(trial, config)
         population = Population(network, ids=[trial], input_shape=self._train.shape, **self._options)
         population.set(0, **hot_values(config, network))
         population.load_state(0, state["member"])
         population.train(self._train, steps=0)  # it takes over the data's normalisation, nothing else
         return population
+
+    def _make(self, trial: int, config: Config) -> Sequential:
+        return blame(trial, config, "network(config)", lambda: self._network(dict(config)))
 
     def _resident(self) -> Population:
         if self._population is None:
@@ -165,8 +168,9 @@ class NativeWorker:
 
     def _settle(self, member: _Member, row: int) -> None:
         population = self._resident()
-        hot = hot_values(member.config, member.network)
-        population.reset(row, member.network, id=member.trial, hyperparameters=hot)
+        trial, config, network = member.trial, member.config, member.network
+        hot = hot_values(config, network)
+        blame(trial, config, "its network", lambda: population.reset(row, network, id=trial, hyperparameters=hot))
         if member.parked is not None:
             population.load_state(row, member.parked)
         member.row, member.parked = row, None

@@ -25,13 +25,14 @@ far.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from shoal.errors import StudyError
-from shoal.manager.journal import Event, read_journal
+from shoal.manager.journal import Event, journal_path, read_journal
 from shoal.search.protocol import Config, Report, rank_key
 
 FORMAT = 1
@@ -121,12 +122,11 @@ class StudyRecord:
         Raises:
             StudyError: It cannot be read, or an event in it makes no sense; the message names the line.
         """
+        path = journal_path(path)
         record = cls()
         for number, _, event in read_journal(path):
-            try:
+            with event_at(f"{path}, line {number}"):
                 record.apply(event)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                raise StudyError(f"{path}, line {number}: not an event of this study: {error}") from None
         if not record.header:
             raise StudyError(f"{path}: an empty journal")
         return record
@@ -240,6 +240,17 @@ class StudyRecord:
         self.running.pop(trial.id, None)
         if self.improves(report):
             self.best_report, self.best_schedule = report, self.schedule(trial.id)
+
+
+@contextmanager
+def event_at(place: str) -> Iterator[None]:
+    """Say where an event is that makes no sense."""
+    try:
+        yield
+    except StudyError as error:
+        raise StudyError(f"{place}: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StudyError(f"{place}: not an event of this study: {error!r}") from None
 
 
 def as_report(event: Event) -> Report:

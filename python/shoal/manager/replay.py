@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from shoal.errors import StudyError
 from shoal.manager.journal import Event, Line, encode
-from shoal.manager.record import StudyRecord, as_report
+from shoal.manager.record import StudyRecord, as_report, event_at
 from shoal.search.protocol import Inherit, Order, Set, Start, Strategy
 
 
@@ -35,23 +35,22 @@ def replay(lines: Sequence[Line], record: StudyRecord, strategy: Strategy) -> No
     Raises:
         StudyError: The strategy does not give the orders that the journal says.
     """
-    due: deque[Event] = deque()
+    due: deque[Event] = deque()  # orders that must come next
     for line in lines:
-        event = line.event
-        if event["event"] == "order":
-            event = _the_same(line, due)
-        record.apply(event)
-        if event["event"] == "ask":
-            due.extend(order_events(strategy.ask(event["free"]), record))
-        elif event["event"] == "report":
-            due.extend(order_events(strategy.tell(as_report(event)), record))
+        with event_at(f"journal, line {line.number}"):
+            _live_again(line.event, record, strategy, due)
     if due:
         raise StudyError(f"journal, line {lines[-1].number}: the strategy now also orders {encode(due[0])}")
 
 
-def _the_same(line: Line, due: deque[Event]) -> Event:
-    """Return the strategy's own event: in the one that the journal says a tuple has become a list."""
-    mine = due.popleft() if due else {}
-    if encode(mine) != encode(line.event):
-        raise StudyError(f"journal, line {line.number}: the strategy now orders {encode(mine)}")
-    return mine
+def _live_again(event: Event, record: StudyRecord, strategy: Strategy, due: deque[Event]) -> None:
+    if event["event"] == "order":
+        mine = due.popleft() if due else {}
+        if encode(mine) != encode(event):
+            raise StudyError(f"the strategy now orders {encode(mine)}")
+        event = mine  # in the journal's a tuple has become a list
+    record.apply(event)
+    if event["event"] == "ask":
+        due.extend(order_events(strategy.ask(event["free"]), record))
+    elif event["event"] == "report":
+        due.extend(order_events(strategy.tell(as_report(event)), record))

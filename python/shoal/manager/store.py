@@ -18,7 +18,7 @@ from shoal.manager.journal import FILE, Event, Journal, Line, encode, read_journ
 from shoal.manager.snapshot import Snapshot
 
 _SNAPSHOTS = "snapshot-*.safetensors"
-_FREE = ("version", "device", "plan")  # may change while a study goes on
+_FREE = ("device", "plan")  # may change while a study goes on
 _KEPT = 2  # the one before the last is there for a disk that lied
 _SHARE = 0.05  # of the time may go into snapshots
 
@@ -66,7 +66,7 @@ class Store:
 
     def _last_snapshot(self, lines: list[Line]) -> tuple[list[Line], Snapshot]:
         for i, (_, _, event) in reversed(list(enumerate(lines))):
-            if event["event"] == "snapshot":
+            if event.get("event") == "snapshot":
                 try:
                     snapshot = Snapshot.read(self.directory / event["file"])
                 except StudyError:
@@ -126,6 +126,9 @@ def _differences(found: Any, expected: Any, place: str) -> Iterator[str]:
     if isinstance(found, dict) and isinstance(expected, dict):
         for name in found | expected:
             yield from _differences(found.get(name), expected.get(name), f"{place}.{name}" if place else name)
+    elif isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        for i, pair in enumerate(zip(found, expected, strict=True)):
+            yield from _differences(*pair, f"{place}[{i}]")
     elif found != expected:
         yield f"{place} is {found!r} there and {expected!r} here"
 

@@ -99,22 +99,22 @@ class TrainableWorker:
     def state(self, trial: int) -> State:
         """Return copies of what it saves."""
         config, trainable = self._trials[trial]
-        return _call(trial, config, "save()", lambda: _own(trainable.save()))
+        return blame(trial, config, "save()", lambda: _own(trainable.save()))
 
     def model(self, trial: int, config: Config, state: State) -> Trainable:
         """Return a trainable that has loaded this state."""
         trainable = self._make(trial, config)
-        _call(trial, config, "load()", lambda: trainable.load(_own(state)))
+        blame(trial, config, "load()", lambda: trainable.load(_own(state)))
         return trainable
 
     def _make(self, trial: int, config: Config) -> Trainable:
-        trainable = _call(trial, config, "the factory", self._factory)
-        _call(trial, config, "setup()", lambda: trainable.setup(dict(config), self._seed, trial))
+        trainable = blame(trial, config, "the factory", self._factory)
+        blame(trial, config, "setup()", lambda: trainable.setup(dict(config), self._seed, trial))
         return trainable
 
     def _train(self, trial: int, until: int) -> Metrics:
         config, trainable = self._trials[trial]
-        return _call(trial, config, f"train(until={until})", lambda: _metrics(trainable.train(until)))
+        return blame(trial, config, f"train(until={until})", lambda: _metrics(trainable.train(until)))
 
 
 def _metrics(returned: Any) -> Metrics:
@@ -134,7 +134,8 @@ def _own(state: Mapping[str, Any]) -> State:
     return copies
 
 
-def _call(trial: int, config: Config, what: str, call: Callable[[], _T]) -> _T:
+def blame(trial: int, config: Config, what: str, call: Callable[[], _T]) -> _T:
+    """Call what a user wrote; its error becomes one that says which trial it was, doing what, with which config."""
     try:
         return call()
     except Exception as error:

@@ -46,7 +46,7 @@ class Study:
         data_order: ``"own"``: each trial shuffles by its id. ``"shared"``: all see the same order.
         seed: Of everything random, in [0, 2**32).
         directory: Where the study is kept, so that it can go on after it was stopped. None keeps nothing.
-        rows: Trials in training at a time. By default all of the plan, at most 64.
+        rows: Trials in training at a time. By default, and at most, all of the plan; by default at most 64.
         threads: CPU threads, by default one for each core this process may use.
         record_every: Distance of a curve's points, in the strategy's unit. By default an epoch; in steps, reports only.
         snapshot_interval: Seconds between snapshots, at least; longer where they would take more than 5 % of the time.
@@ -157,7 +157,7 @@ class Study:
             StudyError: The directory cannot be used, or a user's trainable failed; what was done before it is kept.
         """
         settings = self._settings
-        rows = settings.rows or min(self._task.rows, settings.plan.trials)
+        rows = min(settings.rows or self._task.rows, settings.plan.trials)
         worker = self._task.worker(rows, settings.plan.unit, settings.seed)
         listener, every = _listener(progress), settings.record_every
         manager = Manager(

@@ -121,7 +121,10 @@ class TrainableTask:
 
     def check(self, space: Space) -> dict[str, Any]:  # noqa: ARG002
         """Make one trainable and look at its methods; a user's set-up may be long, so no more is tried."""
-        trainable = self._factory()
+        try:
+            trainable = self._factory()
+        except Exception as error:
+            raise ValueError(f"factory: {type(error).__name__}: {error}") from error
         for name in ("setup", "train", "save", "load"):
             if not callable(getattr(trainable, name, None)):
                 raise ValueError(f"factory: {type(trainable).__name__} has no method {name}() (see shoal.trainable)")
@@ -142,9 +145,10 @@ def _probes(space: Space) -> Iterator[Config]:
 
 
 def _describe(data: Dataset) -> dict[str, Any]:
-    arrays = [np.ascontiguousarray(array) for array in (data.x, data.y, data.scale, data.shift) if array is not None]
+    arrays = {name: getattr(data, name) for name in ("x", "y", "scale", "shift")}
+    parts = [part for name, array in arrays.items() if array is not None for part in (name.encode(), array.data)]
     about = {"name": data.name, "samples": len(data), "shape": list(data.shape), "outputs": data.outputs}
-    return {**about, "digest": _digest(*(array.data for array in arrays))}
+    return {**about, "digest": _digest(*parts)}
 
 
 def _digest(*parts: bytes | memoryview) -> str:
