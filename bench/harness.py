@@ -1,7 +1,8 @@
 """Contenders as pinned processes, timed from outside, and what is computed of their times.
 
 A contender is a crew of workers that share its members: shoal one process on all cores, a peer one process a core, each
-of one thread. All stay alive, asleep on their pipes, while another one runs; so repeats can take turns.
+of one thread (with two threads a lone member of JAX was slower). All stay alive, asleep on their pipes, while another
+one runs; so repeats can take turns.
 """
 
 from __future__ import annotations
