@@ -66,6 +66,13 @@ std::vector<Piece> pieces_of(const std::vector<Job>& jobs) {
   return pieces;
 }
 
+// A member that has begun a pass over one dataset cannot end it on a smaller one.
+void check_place(std::int64_t row, const Counters& counters, std::int64_t samples) {
+  require(counters.offset < samples, "member " + std::to_string(row) + " stands at sample " +
+                                         std::to_string(counters.offset) + " of its pass, the dataset has " +
+                                         std::to_string(samples));
+}
+
 }  // namespace
 
 struct Population::Impl {
@@ -201,10 +208,9 @@ void Population::fit(const Dataset& dataset, const std::vector<std::int64_t>& st
     require(n >= 0, "steps of member " + std::to_string(row) + " must be >= 0, got " + std::to_string(n));
     Member& member = impl_->at(row);
     data.check_fits(*member.program, impl_->loss, Use::training);
-    require(member.counters().offset < data.samples(),
-            "member " + std::to_string(row) + " stands at sample " + std::to_string(member.counters().offset) +
-                " of its pass, the dataset has " + std::to_string(data.samples()));
-    if (n > 0 && !member.counters().diverged) jobs.push_back({&member, n, losses + row * points});
+    if (n == 0 || member.counters().diverged) continue;
+    check_place(row, member.counters(), data.samples());
+    jobs.push_back({&member, n, losses + row * points});
   }
   impl_->train({data, impl_->optimizer, impl_->loss, impl_->options.data_order, record}, pieces_of(jobs));
 }
@@ -212,6 +218,7 @@ void Population::fit(const Dataset& dataset, const std::vector<std::int64_t>& st
 std::int64_t Population::steps_to_epoch(std::int64_t row, std::int64_t samples, std::int64_t epoch) const {
   require(samples >= 1, "samples must be >= 1, got " + std::to_string(samples));
   const Counters c = counters(row);
+  check_place(row, c, samples);
   if (epoch <= c.epoch) return 0;
   const std::int64_t batch = hyperparameters(row).batch_size;
   const auto steps = [&](std::int64_t n) { return n / batch + (n % batch != 0); };

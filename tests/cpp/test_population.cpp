@@ -157,6 +157,7 @@ TEST_CASE("counters follow the last short batch; steps_to_epoch agrees") {
   fit(p, toy.classes(), 3);
   CHECK(p.counters(0).offset == 48);
   CHECK(p.steps_to_epoch(0, 50, 1) == 1);
+  CHECK_THROWS_AS(p.steps_to_epoch(0, 20, 1), InvalidArgument);  // it stands beyond the end of such a dataset
   p.set(0, rates(0.01f, 1));
   CHECK(p.steps_to_epoch(0, 50, 2) == 52);
   fit(p, toy.classes(), 52);
@@ -174,6 +175,10 @@ TEST_CASE("wrong arguments are refused and change nothing") {
   CHECK_THROWS_AS(p.add({{layer::relu()}}, {}, 1), InvalidArgument);
   CHECK_THROWS_AS(p.add({}, {}, 1), InvalidArgument);
   CHECK_THROWS_AS(p.add({{layer::dense(2), layer::dropout(1)}}, {}, 1), InvalidArgument);
+  const std::int64_t huge = 0x7fffffff;
+  CHECK_THROWS_AS(output_shape({{layer::dense(huge), layer::dense(huge), layer::dense(huge)}}, {huge}),
+                  InvalidArgument);
+  CHECK_THROWS_AS(p.steps_to_epoch(0, 0, 1), InvalidArgument);
   CHECK_THROWS_AS(p.reset(1, mlp(3, 2), {}, 0), InvalidArgument);
   CHECK_THROWS_AS(p.set(0, rates(NAN, 16)), InvalidArgument);
   CHECK_THROWS_AS(p.set(0, rates(0.1f, 0)), InvalidArgument);
