@@ -69,13 +69,12 @@ tidy: cpp-test
 	$(BIN)/clang-tidy -p build/cpp --quiet $(filter csrc/%.cpp,$(CPP_FILES))
 
 # The C++ example, as another project would build it: against the installed package.
-embed: .venv/installed-test
-	$(CMAKE) -B build/embed-core
-	$(BIN)/cmake --build build/embed-core
-	$(BIN)/cmake --install build/embed-core --prefix build/installed
-	$(CMAKE) -S examples/cpp -B build/embed -DCMAKE_PREFIX_PATH=$(abspath build/installed)
+embed: cpp-test
+	$(BIN)/cmake --install build/cpp --prefix build/installed --component development
+	$(CMAKE) -S examples/cpp -B build/embed -DCMAKE_PREFIX_PATH=$(abspath build/installed) \
+	  -DPython_EXECUTABLE=$(abspath $(BIN))/python
 	$(BIN)/cmake --build build/embed
-	cd build/embed && ctest --output-on-failure
+	$(BIN)/ctest --test-dir build/embed --output-on-failure --no-tests=error
 
 docs: .venv/installed-docs
 	$(BIN)/mkdocs build --strict
