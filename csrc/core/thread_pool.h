@@ -24,7 +24,7 @@ class ThreadPool {
   int size() const { return static_cast<int>(workers_.size()) + 1; }
 
   // Calls task(rank) once for every rank in [0, size) at the same time, rank 0 on the caller; returns when all have.
-  // The first exception is thrown again here. Not re-entrant.
+  // The first exception is thrown again here. Denormal numbers count as zero inside. Not re-entrant.
   void run(const std::function<void(int rank)>& task);
 
   // Calls task(item, rank) once for each item in [0, items), next free thread first. Items run in any order.

@@ -50,7 +50,7 @@ class Compiler {
 
  private:
   static constexpr std::int64_t kMostFeatures = std::numeric_limits<std::int32_t>::max();
-  static constexpr std::int64_t kMostParameters = std::int64_t{1} << 40;  // so that sizes in bytes cannot overflow
+  static constexpr std::int64_t kMostParameters = std::int64_t{1} << 58;  // so that sizes in bytes cannot overflow
 
   void add(const Layer& layer) {
     switch (layer.kind) {
@@ -83,7 +83,7 @@ class Compiler {
       program_.parameters += padded(layer.units);
       program_.weights += layer.units;
     }
-    require(program_.parameters <= kMostParameters, at_ + " (dense): the network would have more than 2^40 parameters");
+    require(program_.parameters <= kMostParameters, at_ + " (dense): the network would have more than 2^58 parameters");
     program_.outputs = layer.units;
     program_.stages.push_back(stage);
   }

@@ -85,6 +85,17 @@ TEST_CASE("a thread pool does every item once and passes exceptions on") {
   }
 }
 
+TEST_CASE("denormal numbers are zero inside a pool, and only there") {
+  volatile float tiny = 1e-38f;
+  ThreadPool pool(2);
+  std::atomic<int> zero{0};
+  pool.run([&](int) { zero += tiny * 0.1f == 0; });
+#if defined(__x86_64__)
+  CHECK(zero == 2);
+#endif
+  CHECK(tiny * 0.1f > 0);
+}
+
 TEST_CASE("a barrier lets nobody through early") {
   constexpr int kThreads = 3, kRounds = 500;
   ThreadPool pool(kThreads);
