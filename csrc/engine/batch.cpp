@@ -21,6 +21,12 @@ Buffer filled(const float* values, std::int64_t count, float otherwise) {
   return buffer;
 }
 
+std::int64_t widest_layer(const Program& program) {
+  std::int64_t most = 0;
+  for (const Stage& s : program.stages) most = std::max(most, s.inputs * padded(s.outputs));
+  return most;
+}
+
 }  // namespace
 
 Data::Data(const Dataset& dataset, Loss loss, Use use) : dataset_(dataset) {
@@ -54,7 +60,8 @@ Batch::Batch(const Program& program, Loss loss, std::int64_t rows, Arena& arena)
       targets_(loss == Loss::mse ? arena.take(rows * padded(program.outputs)) : nullptr),
       x_(arena.take(rows * padded(program.features))),
       gradient_(arena.take(rows * padded(program.outputs))),
-      losses_(arena.take(rows)) {
+      losses_(arena.take(rows)),
+      transposed_(program.tiny() ? arena.take(widest_layer(program)) : nullptr) {
   for (const Stage& stage : program.stages) y_.push_back(arena.take(rows * padded(stage.outputs)));
 }
 
@@ -98,8 +105,7 @@ void Batch::forward(const Program& program, const float* parameters, const Membe
   for (std::size_t i = 0; i < program.stages.size(); ++i) {
     const Stage& stage = program.stages[i];
     if (stage.has_product()) {
-      k.dense_forward({{rows, stage.inputs, stage.outputs}, inputs(i), parameters + stage.weight, y_[i]}, team.rank,
-                      team.size);
+      product({{rows, stage.inputs, stage.outputs}, inputs(i), parameters + stage.weight, y_[i]}, team);
     } else if (team.rank == 0) {
       std::copy_n(inputs(i), rows * padded(stage.outputs), y_[i]);
     }
@@ -108,6 +114,11 @@ void Batch::forward(const Program& program, const float* parameters, const Membe
     k.finish_forward(finish_of(stage, parameters, dropping, step, rows, y_[i], nullptr), team.rank, team.size);
     team.wait();
   }
+}
+
+void Batch::product(const DenseForward& f, const Team& team) const {
+  if (!transposed_) return kernels().dense_forward(f, team.rank, team.size);
+  if (team.rank == 0) kernels().dense_forward_in_order({f, transposed_});
 }
 
 void Batch::loss(const Program& program, Loss loss, std::int64_t rows, const Team& team) const {

@@ -77,9 +77,12 @@ class Batch {
   float* losses() const { return losses_; }
 
  private:
+  void product(const DenseForward& f, const Team& team) const;
+
   std::uint32_t* index_;
   std::int32_t* labels_;
   float *targets_, *x_, *gradient_, *losses_;
+  float* transposed_;  // tiny networks only
   std::vector<float*> y_;
 };
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <tuple>
@@ -21,7 +22,7 @@ struct Piece {
   std::vector<Job> jobs;  // one, or a group of tiny members
   double cost;            // multiply-adds, about
 
-  bool in_lanes() const { return jobs[0].member->program->tiny(); }
+  bool in_lanes() const { return jobs.size() > 1; }
 };
 
 double cost_of(const Job& job) {
@@ -30,35 +31,53 @@ double cost_of(const Job& job) {
          static_cast<double>(m.program->weights);
 }
 
+std::size_t lanes() { return static_cast<std::size_t>(kernels().lanes); }
+
 // Below this many weights times rows a step is too short to be worth the team's barriers.
 constexpr double kTeamStep = 300e3;
 
 bool worth_a_team(const Piece& piece) {
   const Member& m = *piece.jobs[0].member;
-  return !piece.in_lanes() &&
+  return !m.program->tiny() &&
          static_cast<double>(m.hyperparameters.batch_size) * static_cast<double>(m.program->weights) >= kTeamStep;
 }
 
-// Tiny members that agree in structure, batch size and place in the data share vectors.
-std::vector<Piece> pieces_of(const std::vector<Job>& jobs) {
-  std::vector<Piece> pieces;
-  std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t>, std::vector<std::size_t>> groups;
-  const auto lanes = static_cast<std::size_t>(kernels().lanes);
+// Tiny members that agree in structure, batch size, place in the data and steps, and so can share vectors.
+std::vector<std::vector<Job>> lane_groups(const std::vector<Job>& jobs) {
+  std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t>, std::vector<std::vector<Job>>> groups;
   for (const Job& job : jobs) {
     const Member& m = *job.member;
-    if (!m.program->tiny()) {
-      pieces.push_back({{job}, cost_of(job)});
-      continue;
-    }
-    auto& candidates = groups[{m.program->weights, m.hyperparameters.batch_size, m.counters().offset, job.steps}];
-    const auto open = std::find_if(candidates.begin(), candidates.end(), [&](std::size_t piece) {
-      return pieces[piece].jobs.size() < lanes && same_structure(*pieces[piece].jobs[0].member->program, *m.program);
+    auto& candidates = groups[{m.hyperparameters.batch_size, m.counters().offset, job.steps}];
+    const auto open = std::find_if(candidates.begin(), candidates.end(), [&](const std::vector<Job>& group) {
+      return group.size() < lanes() && same_structure(*group[0].member->program, *m.program);
     });
-    if (open != candidates.end()) {
-      pieces[*open].jobs.push_back(job);
+    if (open == candidates.end()) {
+      candidates.push_back({job});
     } else {
-      candidates.push_back(pieces.size());
-      pieces.push_back({{job}, cost_of(job) * static_cast<double>(lanes)});
+      open->push_back(job);
+    }
+  }
+  std::vector<std::vector<Job>> all;
+  for (auto& [key, candidates] : groups) std::move(candidates.begin(), candidates.end(), std::back_inserter(all));
+  return all;
+}
+
+std::vector<Piece> pieces_of(const std::vector<Job>& jobs) {
+  std::vector<Piece> pieces;
+  std::vector<Job> tiny;
+  for (const Job& job : jobs) {
+    if (job.member->program->tiny()) {
+      tiny.push_back(job);
+    } else {
+      pieces.push_back({{job}, cost_of(job)});
+    }
+  }
+  for (const std::vector<Job>& group : lane_groups(tiny)) {
+    // A step in lanes costs the same however few members are in it; half full it is no faster than each by itself.
+    if (2 * group.size() > lanes()) {
+      pieces.push_back({group, cost_of(group[0]) * static_cast<double>(lanes())});
+    } else {
+      for (const Job& job : group) pieces.push_back({{job}, 2 * cost_of(job)});
     }
   }
   // Longest first, so that the threads end together.

@@ -35,8 +35,8 @@ struct Program {
   std::vector<float> dropout;  // the network's own rates
   Network network;
 
-  // Members of tiny networks train in the lanes of vectors, whoever else is in the population, so that a member's
-  // bits depend on its own network alone.
+  // Members of tiny networks may train together, in the lanes of vectors. All their sums run in the order of the index,
+  // so that a member gets the same bits by itself.
   bool tiny() const { return weights <= kTinyWeights; }
   static constexpr std::int64_t kTinyWeights = 2048;  // 16 members and their Adam state fill half of a 1 MB L2
 };

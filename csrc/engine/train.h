@@ -48,6 +48,9 @@ class Recorder {
   float* losses_;
 };
 
+// Of `rows` samples' losses, `stride` floats apart.
+float mean_loss(const float* losses, std::int64_t rows, std::int64_t stride);
+
 // The samples of the batch that `counters` stands before, and the counters after it.
 std::int64_t batch_rows(const Counters& counters, const Member& member, const Data& data);
 void advance(Counters& counters, std::int64_t rows, const Data& data);

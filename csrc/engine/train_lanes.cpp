@@ -33,7 +33,7 @@ class LaneTrainer {
     targets_ = rows_of(context.loss == Loss::mse ? program_.outputs : 0);
     labels_ = arena.take_as<std::int32_t>(most_rows_ * W_);
     index_ = arena.take_as<std::uint32_t>(most_rows_ * W_);
-    losses_ = arena.take(W_);
+    losses_ = arena.take(most_rows_ * W_);
   }
 
   void load(const std::vector<Job>& jobs) {
@@ -52,8 +52,8 @@ class LaneTrainer {
 
   Counters& counters(std::size_t lane) { return counters_[lane]; }
 
-  // Mean loss of each lane's batch.
-  const float* forward(std::int64_t rows) {
+  // Mean losses of the batch, one for each job.
+  std::vector<float> forward(std::int64_t rows) {
     gather(rows);
     const float* x = x_;
     for (std::size_t i = 0; i < program_.stages.size(); ++i) {
@@ -84,7 +84,9 @@ class LaneTrainer {
                          .labels = labels_,
                          .targets = targets_,
                          .losses = losses_});
-    return losses_;
+    std::vector<float> means;
+    for (std::size_t l = 0; l < counters_.size(); ++l) means.push_back(mean_loss(losses_ + l, rows, W_));
+    return means;
   }
 
   void backward(std::int64_t rows) {
@@ -235,7 +237,7 @@ void train_together(LaneTrainer& trainer, std::vector<Job>& jobs, std::vector<Re
       std::min_element(jobs.begin(), jobs.end(), [](const Job& a, const Job& b) { return a.steps < b.steps; });
   for (std::int64_t i = shortest->steps; i > 0; --i) {
     const std::int64_t rows = batch_rows(trainer.counters(0), *jobs[0].member, data);
-    const float* losses = trainer.forward(rows);
+    const std::vector<float> losses = trainer.forward(rows);
     bool diverged = false;
     for (std::size_t l = 0; l < jobs.size(); ++l) {
       if (std::isfinite(losses[l])) continue;

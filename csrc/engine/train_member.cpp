@@ -1,6 +1,6 @@
-// A training step of one member: gather, forward, loss, and from the last stage to the first: data gradient, then
-// weight gradient with the optimiser in it. The data gradient goes first because it reads the weights that the
-// update changes.
+// A training step of one member by itself: gather, forward, loss, and from the last stage to the first: data
+// gradient, then weight gradient with the optimiser in it. The data gradient goes first because it reads the
+// weights that the update changes.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -35,9 +35,7 @@ class MemberTrainer {
     batch_.gather(context_.data, context_.loss, Use::training, rows, team_);
     batch_.forward(program_, member_.parameters(), &member_, counters.step, rows, team_);
     batch_.loss(program_, context_.loss, rows, team_);
-    double sum = 0;
-    for (std::int64_t row = 0; row < rows; ++row) sum += batch_.losses()[row];
-    return static_cast<float>(sum / static_cast<double>(rows));
+    return mean_loss(batch_.losses(), rows, 1);
   }
 
   void backward(const Counters& counters, std::int64_t rows) {
@@ -102,6 +100,12 @@ class MemberTrainer {
 }  // namespace
 
 void Recorder::diverge() { losses_[done_ / record_] = std::numeric_limits<float>::quiet_NaN(); }
+
+float mean_loss(const float* losses, std::int64_t rows, std::int64_t stride) {
+  double sum = 0;
+  for (std::int64_t row = 0; row < rows; ++row) sum += losses[row * stride];
+  return static_cast<float>(sum / static_cast<double>(rows));
+}
 
 std::int64_t batch_rows(const Counters& counters, const Member& member, const Data& data) {
   return std::min(member.hyperparameters.batch_size, data.samples() - counters.offset);

@@ -26,11 +26,11 @@ SHOAL_INLINE vf to_float(const float* p) { return load_unaligned(p); }
 template <class T>
 static void gather_row(const T* from, std::int64_t features, const float* scale, const float* shift, float* to) {
   std::int64_t i = 0;
-  for (; i + W <= features; i += W) store(to + i, to_float(from + i) * load(scale + i) + load(shift + i));
+  for (; i + W <= features; i += W) store(to + i, fma(to_float(from + i), load(scale + i), load(shift + i)));
   if (i < features) {
     T rest[W] = {};
     __builtin_memcpy(rest, from + i, static_cast<std::size_t>(features - i) * sizeof(T));
-    store(to + i, to_float(rest) * load(scale + i) + load(shift + i));
+    store(to + i, fma(to_float(rest), load(scale + i), load(shift + i)));
     i += W;
   }
   for (; i < padded(features); i += W) store(to + i, vf{});
@@ -69,7 +69,7 @@ static void batch_gather(const BatchGather& f, int rank, int size) {
 
 template <class T>
 SHOAL_INLINE void lane_gather_row(const T* from, const LaneGather& f, float* to) {
-  for (std::int64_t i = 0; i < f.features; ++i) to[i * W] = static_cast<float>(from[i]) * f.scale[i] + f.shift[i];
+  for (std::int64_t i = 0; i < f.features; ++i) to[i * W] = fma(static_cast<float>(from[i]), f.scale[i], f.shift[i]);
 }
 
 static void lane_gather(const LaneGather& f) {

@@ -30,6 +30,13 @@ struct DenseForward {
   float* y;             // (B, outputs)
 };
 
+// The same with each sum taken in the order of the inputs, as members in lanes take it (lanes.h): a tiny network
+// gives the same bits by itself.
+struct DenseForwardInOrder {
+  DenseForward forward;
+  float* transposed;  // (inputs, padded(outputs)), scratch
+};
+
 // dx = dy W.
 struct DenseBackwardData {
   DenseShape shape;

@@ -58,7 +58,7 @@ SHOAL_INLINE void dot_tile(std::int64_t k, const float* a, std::int64_t a_stride
     for (int m = 0; m < M; ++m) {
       const vf x = load(a + m * a_stride + i);
       SHOAL_UNROLL
-      for (int n = 0; n < N; ++n) sum[m][n] += x * bs[n];
+      for (int n = 0; n < N; ++n) sum[m][n] = fma(x, bs[n], sum[m][n]);
     }
   }
   SHOAL_UNROLL
@@ -139,7 +139,7 @@ SHOAL_INLINE void outer_tile(std::int64_t k, const OuterA& a, const float* b, st
     for (int m = 0; m < M; ++m) {
       const vf x = splat(as[m * a.m_stride]);
       SHOAL_UNROLL
-      for (int n = 0; n < N; ++n) sum[m][n] += x * bs[n];
+      for (int n = 0; n < N; ++n) sum[m][n] = fma(x, bs[n], sum[m][n]);
     }
   }
   SHOAL_UNROLL
@@ -176,6 +176,19 @@ SHOAL_INLINE void for_outer_tiles(std::int64_t rows, std::int64_t columns, int r
     tile(row, static_cast<int>(next - row), column,
          static_cast<int>(vectors - column < kOuterN ? vectors - column : kOuterN));
   }
+}
+
+static void dense_forward_in_order(const DenseForwardInOrder& f) {
+  const DenseShape& s = f.forward.shape;
+  const std::int64_t stride = padded(s.inputs), y_stride = padded(s.outputs);
+  for (std::int64_t i = 0; i < s.inputs; ++i) {
+    float* row = f.transposed + i * y_stride;
+    for (std::int64_t o = 0; o < y_stride; ++o) row[o] = o < s.outputs ? f.forward.weight[o * stride + i] : 0;
+  }
+  for_outer_tiles(s.rows, s.outputs, 0, 1, [&](std::int64_t row, int m, std::int64_t column, int n) {
+    const OuterA a{f.forward.x + row * stride, stride, 1};
+    outer(m, n, s.inputs, a, f.transposed + column * W, y_stride, f.forward.y + row * y_stride + column * W, y_stride);
+  });
 }
 
 static void dense_backward_data(const DenseBackwardData& f, int rank, int size) {

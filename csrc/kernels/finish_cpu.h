@@ -22,8 +22,8 @@ template <Activation kind>
 SHOAL_INLINE vf differentiate(vf dy, vf y, float slope) {
   if constexpr (kind == Activation::relu) return select(y > 0.0f, dy, vf{});
   if constexpr (kind == Activation::leaky_relu) return select(y > 0.0f, dy, slope * dy);
-  if constexpr (kind == Activation::sigmoid) return dy * (y - y * y);
-  if constexpr (kind == Activation::tanh) return dy * (1.0f - y * y);
+  if constexpr (kind == Activation::sigmoid) return dy * fma(-y, y, y);
+  if constexpr (kind == Activation::tanh) return dy * fma(-y, y, splat(1.0f));
   return dy;
 }
 

@@ -19,6 +19,7 @@ struct Kernels {
   void (*batch_order)(const BatchOrder&);
   void (*batch_gather)(const BatchGather&, int rank, int size);
   void (*dense_forward)(const DenseForward&, int rank, int size);
+  void (*dense_forward_in_order)(const DenseForwardInOrder&);
   void (*dense_backward_data)(const DenseBackwardData&, int rank, int size);
   void (*dense_backward_weights)(const DenseBackwardWeights&, int rank, int size);
   void (*finish_forward)(const Finish&, int rank, int size);

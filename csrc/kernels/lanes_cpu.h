@@ -24,7 +24,7 @@ SHOAL_INLINE void lane_tile(const LaneProduct& f, std::int64_t row, std::int64_t
     for (int m = 0; m < M; ++m) {
       const vf x = load(a + m * f.a_m * W);
       SHOAL_UNROLL
-      for (int n = 0; n < N; ++n) sum[m][n] += x * bs[n];
+      for (int n = 0; n < N; ++n) sum[m][n] = fma(x, bs[n], sum[m][n]);
     }
   }
   SHOAL_UNROLL

@@ -18,7 +18,8 @@ struct LossStep {
   float* losses;               // (rows,) out: loss_b
 };
 
-// W members in lanes: y and targets (rows, outputs, W), labels (rows, W); losses is (W,), already the mean over rows.
+// W members in lanes: y and targets (rows, outputs, W), labels and losses (rows, W). The same bits as one member by
+// itself.
 using LaneLoss = LossStep;
 
 // y <- softmax(y), padding zero.

@@ -58,7 +58,7 @@ SHOAL_INLINE float squared_error_row(const LossStep& f, std::int64_t row) {
   vf sum{};
   for (std::int64_t i = 0; i < stride; i += W) {
     const vf difference = load(f.y + row * stride + i) - load(f.targets + row * stride + i);
-    sum += difference * difference;
+    sum = fma(difference, difference, sum);
     store(f.y + row * stride + i, difference * scale);
   }
   return sum_lanes(sum) / count;
@@ -71,8 +71,15 @@ static void loss_step(const LossStep& f, int rank, int size) {
   }
 }
 
-// ---- members in lanes
-// ----------------------------------------------------------------------------------------------------
+// ---- members in lanes: the same sums in the same order, a lane of the row's vectors being an entry of `part`
+// ----------
+
+SHOAL_INLINE vf sum_parts(vf* part) {
+  for (int width = W / 2; width > 0; width /= 2) {
+    for (int l = 0; l < width; ++l) part[l] += part[l + width];
+  }
+  return part[0];
+}
 
 SHOAL_INLINE vf lane_cross_entropy_row(const LaneLoss& f, std::int64_t row) {
   float* y = f.y + row * f.outputs * W;
@@ -80,14 +87,15 @@ SHOAL_INLINE vf lane_cross_entropy_row(const LaneLoss& f, std::int64_t row) {
   __builtin_memcpy(&label, f.labels + row * W, sizeof label);
   vf max = load(y);
   for (std::int64_t i = 1; i < f.outputs; ++i) max = vmax(load(y + i * W), max);
-  vf sum{}, chosen{};
+  vf part[W] = {}, chosen{};
   for (std::int64_t i = 0; i < f.outputs; ++i) {
     const vf z = load(y + i * W) - max;
     chosen = select(label == static_cast<std::int32_t>(i), z, chosen);
     const vf e = vexp(z);
-    sum += e;
+    part[i % W] += e;
     store(y + i * W, e);
   }
+  const vf sum = sum_parts(part);
   const float share = 1 / static_cast<float>(f.rows);
   const vf scale = share / sum;
   for (std::int64_t i = 0; i < f.outputs; ++i) {
@@ -100,21 +108,21 @@ SHOAL_INLINE vf lane_cross_entropy_row(const LaneLoss& f, std::int64_t row) {
 SHOAL_INLINE vf lane_squared_error_row(const LaneLoss& f, std::int64_t row) {
   const auto count = static_cast<float>(f.outputs);
   const float scale = 2 / (count * static_cast<float>(f.rows));
-  vf sum{};
-  for (std::int64_t i = row * f.outputs * W; i < (row + 1) * f.outputs * W; i += W) {
-    const vf difference = load(f.y + i) - load(f.targets + i);
-    sum += difference * difference;
-    store(f.y + i, difference * scale);
+  vf part[W] = {};
+  for (std::int64_t i = 0; i < f.outputs; ++i) {
+    const std::int64_t at = (row * f.outputs + i) * W;
+    const vf difference = load(f.y + at) - load(f.targets + at);
+    part[i % W] = fma(difference, difference, part[i % W]);
+    store(f.y + at, difference * scale);
   }
-  return sum / count;
+  return sum_parts(part) / count;
 }
 
 static void lane_loss(const LaneLoss& f) {
-  vf sum{};
   for (std::int64_t row = 0; row < f.rows; ++row) {
-    sum += f.loss == Loss::cross_entropy ? lane_cross_entropy_row(f, row) : lane_squared_error_row(f, row);
+    const bool classes = f.loss == Loss::cross_entropy;
+    store(f.losses + row * W, classes ? lane_cross_entropy_row(f, row) : lane_squared_error_row(f, row));
   }
-  store(f.losses, sum / static_cast<float>(f.rows));
 }
 
 }  // namespace shoal::SHOAL_ISA

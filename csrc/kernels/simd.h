@@ -49,6 +49,25 @@ SHOAL_INLINE vi lane_index() {
   return v;
 }
 
+// a b + c, rounded once where the processor can. The compiler fuses nothing by itself: then the same formula gives
+// the same bits wherever it is inlined.
+#if defined(__AVX512F__)
+SHOAL_INLINE vf fma(vf a, vf b, vf c) {
+  return reinterpret_cast<vf>(
+      _mm512_fmadd_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(c)));
+}
+SHOAL_INLINE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+#elif defined(__AVX2__)
+SHOAL_INLINE vf fma(vf a, vf b, vf c) {
+  return reinterpret_cast<vf>(
+      _mm256_fmadd_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), reinterpret_cast<__m256>(c)));
+}
+SHOAL_INLINE float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+#else
+SHOAL_INLINE vf fma(vf a, vf b, vf c) { return a * b + c; }
+SHOAL_INLINE float fma(float a, float b, float c) { return a * b + c; }
+#endif
+
 // 2^x for integer-valued x in [-126, 127].
 SHOAL_INLINE vf exp2_integer(vi x) {
   const vi bits = (x + 127) << 23;
@@ -59,17 +78,17 @@ SHOAL_INLINE vf exp2_integer(vi x) {
 // e^x = 2^k e^r with r = x - k ln 2 in two parts (Cody and Waite 1980); e^r by its Taylor polynomial, |r| <= 0.35.
 SHOAL_INLINE vf vexp(vf x) {
   const vf clamped = select(x < -87.0f, splat(-87.0f), select(x > 88.0f, splat(88.0f), x));
-  const vf shifted = clamped * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: the sum's low bits are round(x / ln 2)
+  const vf shifted =
+      fma(clamped, splat(1.44269504f), splat(12582912.0f));  // 1.5 * 2^23: the sum's low bits are round(x / ln 2)
   const vf k = shifted - 12582912.0f;
-  vf r = clamped - k * 0.693359375f;
-  r = r + k * 2.12194440e-4f;
+  const vf r = fma(k, splat(2.12194440e-4f), fma(k, splat(-0.693359375f), clamped));
   vf p = splat(1.0f / 720);
-  p = p * r + 1.0f / 120;
-  p = p * r + 1.0f / 24;
-  p = p * r + 1.0f / 6;
-  p = p * r + 0.5f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
+  p = fma(p, r, splat(1.0f / 120));
+  p = fma(p, r, splat(1.0f / 24));
+  p = fma(p, r, splat(1.0f / 6));
+  p = fma(p, r, splat(0.5f));
+  p = fma(p, r, splat(1.0f));
+  p = fma(p, r, splat(1.0f));
   const vi exponent = reinterpret_cast<vi>(shifted) - 0x4B400000;  // bits of 1.5 * 2^23
   return p * exp2_integer(exponent);
 }
@@ -82,11 +101,11 @@ SHOAL_INLINE vf vlog(vf x) {
   const vf z = (m - 1.0f) / (m + 1.0f);
   const vf z2 = z * z;
   vf p = splat(2.0f / 9);
-  p = p * z2 + 2.0f / 7;
-  p = p * z2 + 2.0f / 5;
-  p = p * z2 + 2.0f / 3;
-  p = p * z2 + 2.0f;
-  return __builtin_convertvector(k, vf) * 0.693147181f + p * z;
+  p = fma(p, z2, splat(2.0f / 7));
+  p = fma(p, z2, splat(2.0f / 5));
+  p = fma(p, z2, splat(2.0f / 3));
+  p = fma(p, z2, splat(2.0f));
+  return fma(__builtin_convertvector(k, vf), splat(0.693147181f), p * z);
 }
 
 SHOAL_INLINE vf vsigmoid(vf x) { return 1.0f / (1.0f + vexp(-x)); }
@@ -95,11 +114,11 @@ SHOAL_INLINE vf vsigmoid(vf x) { return 1.0f / (1.0f + vexp(-x)); }
 SHOAL_INLINE vf vtanh(vf x) {
   const vf x2 = x * x;
   vf p = splat(-1382.0f / 155925);
-  p = p * x2 + 62.0f / 2835;
-  p = p * x2 - 17.0f / 315;
-  p = p * x2 + 2.0f / 15;
-  p = p * x2 - 1.0f / 3;
-  const vf small = x + x * x2 * p;
+  p = fma(p, x2, splat(62.0f / 2835));
+  p = fma(p, x2, splat(-17.0f / 315));
+  p = fma(p, x2, splat(2.0f / 15));
+  p = fma(p, x2, splat(-1.0f / 3));
+  const vf small = fma(x * x2, p, x);
   const vf t = vexp(-2.0f * x);
   const vf large = (1.0f - t) / (1.0f + t);
   return select(x2 < 0.09f, small, large);

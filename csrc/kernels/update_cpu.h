@@ -26,25 +26,25 @@ SHOAL_INLINE void update(const UpdateLanes& u, vf g, float* w, std::int64_t stri
   if constexpr (kind == Optimizer::adamw) {
     weight = weight * u.shrink;
   } else {
-    g = g + u.weight_decay * weight;
+    g = fma(u.weight_decay, weight, g);
   }
   if constexpr (kind == Optimizer::sgd) {
-    first = u.momentum * first + g;
-    const vf step = select(u.nesterov, g + u.momentum * first, first);
-    weight = weight - u.lr * step;
+    first = fma(u.momentum, first, g);
+    const vf step = select(u.nesterov, fma(u.momentum, first, g), first);
+    weight = fma(-u.lr, step, weight);
   } else if constexpr (kind == Optimizer::adagrad) {
-    first = first + g * g;
+    first = fma(g, g, first);
     weight = weight - u.lr * g / (vsqrt(first) + u.epsilon);
   } else {
     vf second = load(w + 2 * stride);
     if constexpr (kind == Optimizer::rmsprop) {
-      second = u.beta2 * second + (1.0f - u.beta2) * (g * g);
-      first = u.momentum * first + g / (vsqrt(second) + u.epsilon);
-      weight = weight - u.lr * first;
+      second = fma(u.beta2, second, (1.0f - u.beta2) * (g * g));
+      first = fma(u.momentum, first, g / (vsqrt(second) + u.epsilon));
+      weight = fma(-u.lr, first, weight);
     } else {
-      first = u.beta1 * first + (1.0f - u.beta1) * g;
-      second = u.beta2 * second + (1.0f - u.beta2) * (g * g);
-      weight = weight - u.lr * first / (vsqrt(second) * u.root + u.epsilon);
+      first = fma(u.beta1, first, (1.0f - u.beta1) * g);
+      second = fma(u.beta2, second, (1.0f - u.beta2) * (g * g));
+      weight = weight - u.lr * first / fma(vsqrt(second), u.root, u.epsilon);
     }
     store(w + 2 * stride, second);
   }

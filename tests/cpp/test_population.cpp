@@ -90,6 +90,36 @@ TEST_CASE("threads, company, row and quanta do not change a bit") {
   }
 }
 
+// Alone, a tiny member runs other kernels than in a group that fills the lanes.
+TEST_CASE("a tiny member trains the same bits alone as in company") {
+  const Toy toy(70, 7);
+  for (const Optimizer optimizer :
+       {Optimizer::sgd, Optimizer::adam, Optimizer::adamw, Optimizer::rmsprop, Optimizer::adagrad}) {
+    for (const auto& activation :
+         {layer::relu(), layer::leaky_relu(0.1f), layer::sigmoid(), layer::tanh(), layer::flatten()}) {
+      for (const Loss loss : {Loss::cross_entropy, Loss::mse}) {
+        CAPTURE(static_cast<int>(optimizer));
+        CAPTURE(static_cast<int>(activation.kind));
+        CAPTURE(static_cast<int>(loss));
+        const std::int64_t outputs = loss == Loss::mse ? 1 : 2;
+        const Network network{{layer::dropout(0.1f), layer::dense(19), activation, layer::dropout(0.3f),
+                               layer::dense(5), layer::dense(outputs), activation}};
+        const Dataset data = loss == Loss::mse ? toy.values() : toy.classes();
+        Hyperparameters h = rates(0.01f, 16);
+        h.weight_decay = 1e-3f;
+        h.nesterov = optimizer == Optimizer::sgd;
+        Population together({7}, optimizer, loss, {.seed = 3});
+        for (std::uint32_t id = 0; id < 16; ++id) together.add(network, h, id);
+        const std::vector<float> losses = fit(together, data, 12);
+        Population alone({7}, optimizer, loss, {.seed = 3});
+        alone.add(network, h, 5);
+        CHECK(fit(alone, data, 12)[0] == losses[5]);
+        CHECK(bytes(alone, 0) == bytes(together, 5));
+      }
+    }
+  }
+}
+
 TEST_CASE("a copy is the donor byte for byte, also in a swap") {
   const Toy toy(64, 5);
   Population p({5}, Optimizer::adam, Loss::mse, {.seed = 1});
