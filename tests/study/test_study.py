@@ -140,6 +140,16 @@ def test_progress_can_be_a_function_or_a_listener():
     assert seen[-1] is True
 
 
+def test_progress_is_a_line_for_each_tenth(capsys, tmp_path):
+    result = study(strategy=search.Random(trials=20, epochs=1), rows=1, directory=tmp_path).run()
+    lines = capsys.readouterr().err.splitlines()
+    assert [int(line.split()[0]) for line in lines] == list(range(2, 21, 2))
+    assert lines[-1].startswith("20 of 20 epochs, ")
+    assert lines[-1].endswith(f" s, best accuracy {result.best.score:.4g} by trial {result.best.id}")
+    study(strategy=search.Random(trials=20, epochs=1), rows=1, directory=tmp_path).run()
+    assert capsys.readouterr().err.splitlines()[0].startswith("20 of 20 epochs, ")
+
+
 # Wrong arguments
 
 

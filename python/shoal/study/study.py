@@ -9,16 +9,16 @@ from typing import Any
 
 from shoal.data import Dataset
 from shoal.manager.journal import Event
-from shoal.manager.listener import Listener, Round
 from shoal.manager.manager import Manager
 from shoal.manager.native import Network
-from shoal.manager.record import FORMAT, StudyRecord
+from shoal.manager.record import FORMAT
 from shoal.manager.store import Store
 from shoal.manager.worker import Worker
 from shoal.population import Population, __version__, files
 from shoal.search import Search
 from shoal.search.protocol import Plan
 from shoal.space import Space
+from shoal.study.progress import Progress, listener
 from shoal.study.result import Result
 from shoal.study.settings import Settings
 from shoal.study.task import NetworkTask, Task, TrainableTask
@@ -144,14 +144,14 @@ class Study:
         """What the strategy will do at most."""
         return self._settings.plan
 
-    def run(self, progress: bool | Listener | Callable[[StudyRecord, Round], None] = True) -> Result:
+    def run(self, progress: Progress = True) -> Result:
         """Run the study; one that was stopped goes on to the same result, and one that has ended only returns it.
 
         Ctrl-C and SIGTERM end the process after the current round, and the study is kept; a second one ends it at once.
 
         Args:
-            progress: Whether to show a table while it runs; or a `shoal.manager.Listener`, or a function that is called
-                with the record and what the round did.
+            progress: Whether to write a line to stderr for each tenth of the budget; or a `shoal.manager.Listener`, or
+                a function that is called after every round, with the record and what the round did.
 
         Raises:
             StudyError: The directory cannot be used, or a user's trainable failed; what was done before it is kept.
@@ -159,9 +159,9 @@ class Study:
         settings = self._settings
         rows = min(settings.rows or self._task.rows, settings.plan.trials)
         worker = self._task.worker(rows, settings.plan.unit, settings.seed)
-        listener, every = _listener(progress), settings.record_every
+        every = settings.record_every
         manager = Manager(
-            settings.bind(), worker, self._header, store=self._store, record_every=every, listener=listener
+            settings.bind(), worker, self._header, store=self._store, record_every=every, listener=listener(progress)
         )
         signal = manager.run()
         if signal is not None:
@@ -183,23 +183,3 @@ class Study:
             else:
                 files.write(path, state, {"trial": record.best, "config": config})
         return model
-
-
-def _listener(progress: bool | Listener | Callable[[StudyRecord, Round], None]) -> Listener:
-    if isinstance(progress, Listener):
-        return progress
-    if progress is False:
-        return Listener()
-    if progress is True:
-        ...
-    if not callable(progress):
-        raise ValueError(f"progress: must be True, False, a Listener or a function, got {progress!r}")
-    return _Calls(progress)
-
-
-class _Calls(Listener):
-    def __init__(self, call: Callable[[StudyRecord, Round], None]) -> None:
-        self._call = call
-
-    def on_round(self, record: StudyRecord, stats: Round) -> None:
-        self._call(record, stats)
