@@ -43,7 +43,7 @@ SHOAL_INLINE void prefetch_sample(const Dataset& d, std::int64_t sample, std::in
   const std::int64_t bytes = features * (d.x_u8 ? 1 : 4);
   const char* from =
       (d.x_u8 ? reinterpret_cast<const char*>(d.x_u8) : reinterpret_cast<const char*>(d.x_f32)) + sample * bytes;
-  for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i);
+  for (std::int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(from + i, 0, 2);
 }
 
 static void batch_gather(const BatchGather& f, int rank, int size) {
@@ -67,26 +67,39 @@ static void batch_gather(const BatchGather& f, int rank, int size) {
   }
 }
 
+// W features of one sample; what lies beyond its last one is not used, but must not be read past the end of the data.
 template <class T>
-SHOAL_INLINE void lane_gather_row(const T* from, const LaneGather& f, float* to) {
-  for (std::int64_t i = 0; i < f.features; ++i) to[i * W] = fma(static_cast<float>(from[i]), f.scale[i], f.shift[i]);
+SHOAL_INLINE vf some_features(const T* data, std::int64_t at, std::int64_t end) {
+  if (at + W <= end) return to_float(data + at);
+  T rest[W] = {};
+  __builtin_memcpy(rest, data + at, static_cast<std::size_t>(end - at) * sizeof(T));
+  return to_float(rest);
+}
+
+template <class T>
+static void lane_gather_row(const T* data, const LaneGather& f, std::int64_t row, float* x) {
+  for (std::int64_t i = 0; i < f.features; i += W) {
+    vf block[W];
+    for (int l = 0; l < W; ++l) {
+      const std::int64_t at = std::int64_t{f.index[l * f.rows + row]} * f.features + i;
+      const vf v = some_features(data, at, f.data->samples * f.features);
+      block[l] = fma(v, load(f.scale + i), load(f.shift + i));
+    }
+    transpose(block);
+    for (std::int64_t j = 0; j < W && i + j < f.features; ++j) store(x + (i + j) * W, block[j]);
+  }
 }
 
 static void lane_gather(const LaneGather& f) {
   const Dataset& d = *f.data;
   for (std::int64_t row = 0; row < f.rows; ++row) {
+    float* x = f.x + row * f.features * W;
+    d.x_u8 ? lane_gather_row(d.x_u8, f, row, x) : lane_gather_row(d.x_f32, f, row, x);
     for (int l = 0; l < W; ++l) {
       const std::int64_t sample = f.index[l * f.rows + row];
-      float* x = f.x + row * f.features * W + l;
-      if (d.x_u8) {
-        lane_gather_row(d.x_u8 + sample * f.features, f, x);
-      } else {
-        lane_gather_row(d.x_f32 + sample * f.features, f, x);
-      }
       if (f.labels) f.labels[row * W + l] = d.labels[sample];
-      if (f.targets) {
-        for (std::int64_t i = 0; i < d.outputs; ++i)
-          f.targets[(row * d.outputs + i) * W + l] = d.targets[sample * d.outputs + i];
+      for (std::int64_t i = 0; f.targets && i < d.outputs; ++i) {
+        f.targets[(row * d.outputs + i) * W + l] = d.targets[sample * d.outputs + i];
       }
     }
   }

@@ -40,8 +40,7 @@ SHOAL_INLINE vf load_unaligned(const float* p) {
 
 SHOAL_INLINE vf splat(float x) { return x - vf{}; }  // not x + vf{}: -0 must stay -0
 SHOAL_INLINE vf select(vi mask, vf yes, vf no) { return mask ? yes : no; }
-SHOAL_INLINE vf vmax(vf a, vf b) { return a > b ? a : b; }
-SHOAL_INLINE vf vmin(vf a, vf b) { return a < b ? a : b; }
+SHOAL_INLINE vf vmax(vf a, vf b) { return a > b ? a : b; }  // b where one is NaN
 
 SHOAL_INLINE vi lane_index() {
   vi v{};
@@ -74,23 +73,35 @@ SHOAL_INLINE vf exp2_integer(vi x) {
   return reinterpret_cast<vf>(bits);
 }
 
-// e^x within 2 ulp; x is clamped so that the result is neither 0 nor infinite. NaN stays NaN.
-// e^x = 2^k e^r with r = x - k ln 2 in two parts (Cody and Waite 1980); e^r by its Taylor polynomial, |r| <= 0.35.
-SHOAL_INLINE vf vexp(vf x) {
+// x = k ln 2 + r with an integer k, |r| <= 0.35 and ln 2 in two parts (Cody and Waite 1980); x is clamped so that 2^k is
+// neither 0 nor infinite. NaN stays NaN, in r.
+struct Reduced {
+  vf power;  // 2^k
+  vf r;
+};
+
+SHOAL_INLINE Reduced reduce(vf x) {
   const vf clamped = select(x < -87.0f, splat(-87.0f), select(x > 88.0f, splat(88.0f), x));
-  const vf shifted =
-      fma(clamped, splat(1.44269504f), splat(12582912.0f));  // 1.5 * 2^23: the sum's low bits are round(x / ln 2)
+  const vf shifted = fma(clamped, splat(1.44269504f), splat(12582912.0f));  // 1.5 * 2^23: low bits are round(x / ln 2)
   const vf k = shifted - 12582912.0f;
   const vf r = fma(k, splat(2.12194440e-4f), fma(k, splat(-0.693359375f), clamped));
+  return {exp2_integer(reinterpret_cast<vi>(shifted) - 0x4B400000), r};
+}
+
+// (e^r - 1) / r for |r| <= 0.35, by its Taylor polynomial.
+SHOAL_INLINE vf expm1_over(vf r) {
   vf p = splat(1.0f / 720);
   p = fma(p, r, splat(1.0f / 120));
   p = fma(p, r, splat(1.0f / 24));
   p = fma(p, r, splat(1.0f / 6));
   p = fma(p, r, splat(0.5f));
-  p = fma(p, r, splat(1.0f));
-  p = fma(p, r, splat(1.0f));
-  const vi exponent = reinterpret_cast<vi>(shifted) - 0x4B400000;  // bits of 1.5 * 2^23
-  return p * exp2_integer(exponent);
+  return fma(p, r, splat(1.0f));
+}
+
+// Within 2 ulp.
+SHOAL_INLINE vf vexp(vf x) {
+  const Reduced e = reduce(x);
+  return e.power * fma(expm1_over(e.r), e.r, splat(1.0f));
 }
 
 // ln x for finite x > 0: x = 2^k m with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh((m - 1) / (m + 1)) as a series.
@@ -110,18 +121,11 @@ SHOAL_INLINE vf vlog(vf x) {
 
 SHOAL_INLINE vf vsigmoid(vf x) { return 1.0f / (1.0f + vexp(-x)); }
 
-// tanh x = x P(x^2) near zero, where (1 - t) / (1 + t) would cancel; t = e^(-2x) elsewhere.
+// tanh x = t / (t + 2) with t = e^(2x) - 1 = 2^k (e^r - 1) + (2^k - 1), which cancels nowhere: near zero 2^k = 1.
 SHOAL_INLINE vf vtanh(vf x) {
-  const vf x2 = x * x;
-  vf p = splat(-1382.0f / 155925);
-  p = fma(p, x2, splat(62.0f / 2835));
-  p = fma(p, x2, splat(-17.0f / 315));
-  p = fma(p, x2, splat(2.0f / 15));
-  p = fma(p, x2, splat(-1.0f / 3));
-  const vf small = fma(x * x2, p, x);
-  const vf t = vexp(-2.0f * x);
-  const vf large = (1.0f - t) / (1.0f + t);
-  return select(x2 < 0.09f, small, large);
+  const Reduced e = reduce(2.0f * x);
+  const vf t = fma(expm1_over(e.r) * e.r, e.power, e.power - 1.0f);
+  return t / (t + 2.0f);
 }
 
 // Two things that the compiler makes poor code of: square roots, and W bytes to integers. (The unmasked AVX-512
@@ -148,6 +152,26 @@ SHOAL_INLINE vi widen(const std::uint8_t* p) {
   return v;
 }
 #endif
+
+// m[i][j] <-> m[j][i], in log2 W rounds that each exchange blocks of rows with blocks of lanes.
+SHOAL_INLINE void transpose(vf (&m)[W]) {
+  SHOAL_UNROLL
+  for (int block = W / 2; block > 0; block /= 2) {
+    vi upper{}, lower{};
+    for (int l = 0; l < W; ++l) {
+      const bool second = (l & block) != 0;
+      upper[l] = second ? W + l - block : l;
+      lower[l] = second ? W + l : l + block;
+    }
+    SHOAL_UNROLL
+    for (int i = 0; i < W; ++i) {
+      if (i & block) continue;
+      const vf a = m[i], b = m[i + block];
+      m[i] = __builtin_shuffle(a, b, upper);
+      m[i + block] = __builtin_shuffle(a, b, lower);
+    }
+  }
+}
 
 // Sum of the lanes in a fixed order.
 SHOAL_INLINE float sum_lanes(vf v) {
