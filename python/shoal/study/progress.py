@@ -1,4 +1,4 @@
-"""What a study says while it runs, where nobody has asked for more: a line for each tenth of the budget."""
+"""What a study shows while it runs: a live table in a terminal, elsewhere a line for each tenth of the budget."""
 
 from __future__ import annotations
 
@@ -18,14 +18,24 @@ def listener(progress: Progress) -> Listener:
     if isinstance(progress, Listener):
         return progress
     if isinstance(progress, bool):
-        return Lines() if progress else Listener()
+        return _display() if progress else Listener()
     if not callable(progress):
         raise ValueError(f"progress: must be True, False, a Listener or a function, got {progress!r}")
     return _Calls(progress)
 
 
+def _display() -> Listener:
+    if not sys.stderr.isatty():
+        return Lines()
+    from rich.console import Console
+
+    from shoal.report.live import LiveTable
+
+    return LiveTable(Console(stderr=True))
+
+
 class Lines(Listener):
-    """Writes lines to stderr: they suit a terminal, a notebook and the log of a batch job."""
+    """Writes lines to stderr: they suit a notebook and the log of a batch job."""
 
     def on_start(self, record: StudyRecord, plan: Plan) -> None:
         """Say where it goes on."""

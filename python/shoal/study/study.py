@@ -150,8 +150,9 @@ class Study:
         Ctrl-C and SIGTERM end the process after the current round, and the study is kept; a second one ends it at once.
 
         Args:
-            progress: Whether to write a line to stderr for each tenth of the budget; or a `shoal.manager.Listener`, or
-                a function that is called after every round, with the record and what the round did.
+            progress: Whether to show a live table on a terminal's stderr, or else a line for each tenth of the budget;
+                or a `shoal.manager.Listener`, or a function that is called after every round, with the record and
+                what the round did.
 
         Raises:
             StudyError: The directory cannot be used, or a user's trainable failed; what was done before it is kept.

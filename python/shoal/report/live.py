@@ -1,0 +1,125 @@
+"""A study while it runs: a progress bar and a table of the leading trials in a terminal."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from shoal.manager.listener import Listener, Round
+from shoal.manager.record import StudyRecord, Trial
+from shoal.report.axes import text
+from shoal.search.protocol import Plan
+
+SHOWN = 10  # trials
+SECONDS = 0.2  # between two frames, at least
+BLOCKS = "▁▂▃▄▅▆▇█"
+
+
+class LiveTable(Listener):
+    """Draws the study into a terminal, and leaves the last picture there."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def on_start(self, record: StudyRecord, plan: Plan) -> None:
+        """Open the picture."""
+        self._plan = plan
+        self._drawn = 0.0
+        self._seconds = record.seconds
+        self._live = Live(self._picture(record), console=self._console, auto_refresh=False)
+        self._live.start(refresh=True)
+
+    def on_round(self, record: StudyRecord, stats: Round) -> None:
+        """Draw again, unless the last picture is very young."""
+        self._seconds = stats.seconds
+        if time.monotonic() - self._drawn >= SECONDS:
+            self._live.update(self._picture(record), refresh=True)
+            self._drawn = time.monotonic()
+
+    def on_end(self, record: StudyRecord) -> None:
+        """Draw the end."""
+        self._live.update(self._picture(record), refresh=True)
+        self._live.stop()
+
+    def _picture(self, record: StudyRecord) -> Group:
+        return Group(self._bar(record), *([leaders(record, self._console.width)] if record.trials else []))
+
+    def _bar(self, record: StudyRecord) -> Table:
+        done, budget, unit = record.spent, self._plan.budget, self._plan.unit
+        speed = f"{done / self._seconds:,.0f} {unit}/s" if self._seconds else ""
+        row = Table.grid(padding=(0, 2))
+        row.add_row(
+            Text(record.header["strategy"]["name"], style="bold"),
+            ProgressBar(total=budget, completed=done, width=32),
+            f"{done:,} of {budget:,} {unit}",
+            f"{self._seconds:.1f} s",
+            speed,
+            _events(record),
+        )
+        return row
+
+
+def leaders(record: StudyRecord, width: int) -> Table:
+    """The best trials now, with as many of their hyperparameters as fit."""
+    metric = record.header["metric"]
+    names = [name for name, value in record.header["space"].items() if isinstance(value, dict)]
+    names = names[: max(0, (width - 50) // 13)]
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("trial", justify="right")
+    table.add_column(record.header["unit"], justify="right")
+    table.add_column(metric, justify="right", style="bold")
+    table.add_column("curve", width=16, no_wrap=True)
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("from", justify="right", style="dim")
+    sign = -1.0 if record.header["mode"] == "max" else 1.0
+    ranked = sorted(record.trials.values(), key=lambda trial: (_order(trial, metric, sign), trial.id))
+    for trial in ranked[:SHOWN]:
+        table.add_row(*_row(trial, metric, names))
+    if len(ranked) > SHOWN:
+        table.add_row(Text(f"+{len(ranked) - SHOWN}", style="dim"))
+    return table
+
+
+def sparkline(values: Sequence[float], width: int = 16) -> str:
+    """The course of a metric in ``width`` characters, from its own lowest to its own highest value."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return ""
+    shown = [finite[i * len(finite) // width] for i in range(width)] if len(finite) > width else finite
+    low, span = min(shown), (max(shown) - min(shown)) or 1.0
+    return "".join(BLOCKS[round((value - low) / span * (len(BLOCKS) - 1))] for value in shown)
+
+
+def _row(trial: Trial, metric: str, names: Sequence[str]) -> list[Any]:
+    last = _last(trial, metric)
+    config = [text(trial.config[name]) if name in trial.config else "" for name in names]
+    curve = sparkline([metrics.get(metric, math.nan) for _, metrics in trial.curve])
+    shown = "diverged" if trial.diverged else f"{last:.4f}" if math.isfinite(last) else ""
+    donor = str(trial.parents[-1][1]) if trial.parents else ""
+    return [str(trial.id), str(trial.progress), shown, curve, *config, donor]
+
+
+def _order(trial: Trial, metric: str, sign: float) -> float:
+    last = _last(trial, metric)
+    return math.inf if trial.diverged or not math.isfinite(last) else sign * last
+
+
+def _last(trial: Trial, metric: str) -> float:
+    return trial.curve[-1][1].get(metric, math.nan) if trial.curve else math.nan
+
+
+def _events(record: StudyRecord) -> Text:
+    copies = sum(len(trial.parents) for trial in record.trials.values())
+    diverged = sum(trial.diverged for trial in record.trials.values())
+    words = [f"{copies} copies"] if copies else []
+    words += [f"{diverged} diverged"] if diverged else []
+    return Text(", ".join(words), style="dim")
