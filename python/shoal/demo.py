@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -51,7 +52,7 @@ def run(
         threads: CPU threads, by default all.
         progress: Whether to show the table while it runs.
     """
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)  # a log is not wrapped at 80
     train, valid, test = datasets.load(data, seed=seed)
     epochs = epochs or min(100, max(10, SAMPLES // len(train)))
     directory = directory or Path("runs") / f"demo-{Path(data).name}"
@@ -112,14 +113,16 @@ def _clear_finished(directory: Path) -> None:
 def _tell(console: Console, results: dict[str, Result], test: Dataset) -> None:
     best = results["PBT"].best
     console.print(_steps(best.schedule, "The best network's hyperparameters over time"))
-    metric = results["PBT"].record.header["metric"]
+    metrics = ["accuracy", "loss"] if test.classification else ["loss"]
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 3, 0, 0))
-    for column in ("", f"validation {metric}", f"test {metric}", "epochs in all", "seconds"):
-        table.add_column(column, justify="right" if column else "left")
+    table.add_column("")
+    for column in (*(f"{part} {metric}" for part in ("validation", "test") for metric in metrics), "epochs", "seconds"):
+        table.add_column(column, justify="right")
     for method, result in results.items():
+        tested = result.best.model.evaluate(test)
+        scores = [*(result.best.metrics[metric] for metric in metrics), *(float(tested[m][0]) for m in metrics)]
         record = result.record
-        tested = float(result.best.model.evaluate(test)[metric][0])
-        table.add_row(method, text(result.best.score), text(tested), f"{record.spent:,}", f"{record.seconds:.1f}")
+        table.add_row(method, *map("{:.4f}".format, scores), f"{record.spent:,}", f"{record.seconds:.1f}")
     console.print()
     console.print(table)
 
