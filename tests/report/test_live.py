@@ -1,0 +1,95 @@
+"""The live table, drawn into a text console."""
+
+from __future__ import annotations
+
+import io
+import math
+
+import pytest
+from rich.console import Console
+
+from shoal.manager.listener import Round
+from shoal.manager.record import StudyRecord
+from shoal.report.live import LiveTable, leaders, sparkline
+from shoal.search.protocol import Plan
+
+HEADER = {
+    "event": "study", "format": 1, "version": "0", "seed": 0, "metric": "accuracy", "mode": "max", "unit": "epochs",
+    "space": {"lr": {"low": 0.1, "high": 1.0}, "width": {"choice": [8, 16]}, "beta1": 0.9}, "strategy": {"name": "PBT"},
+}  # fmt: skip
+
+
+def order(kind, trial, **more):
+    return {"event": "order", "order": kind, "trial": trial, "why": "", **more}
+
+
+def report(trial, progress, accuracy):
+    metrics = {} if accuracy is None else {"accuracy": accuracy, "loss": 1.0}
+    score = None if accuracy is None else -accuracy
+    return {"event": "report", "trial": trial, "progress": progress, "score": score, "metrics": metrics}
+
+
+@pytest.fixture
+def record():
+    record = StudyRecord()
+    record.apply(HEADER)
+    for trial in range(12):
+        record.apply(order("start", trial, config={"lr": 0.1 + trial / 20, "width": 8, "beta1": 0.9}, until=2))
+    for trial in range(11):
+        record.apply(report(trial, 2, 0.5 + trial / 100))
+    record.apply(report(11, 2, None))
+    config = {"lr": 0.123, "width": 8, "beta1": 0.9}
+    record.apply(order("inherit", 0, donor=10, config=config, until=4, donor_progress=2, donor_changes=1))
+    return record
+
+
+def draw(picture, width=100):
+    console = Console(file=io.StringIO(), width=width, force_terminal=False)
+    console.print(picture)
+    return console.file.getvalue()
+
+
+def test_the_best_come_first_and_the_diverged_last(record):
+    lines = draw(leaders(record, 100)).splitlines()
+    assert lines[0].split() == ["trial", "epochs", "accuracy", "curve", "lr", "width", "from"]  # constants are left out
+    assert [line.split()[0] for line in lines[1:11]] == ["10", "9", "8", "7", "6", "5", "4", "3", "2", "1"]
+    assert lines[11].split() == ["+2"]
+
+
+def test_a_narrow_terminal_gets_fewer_hyperparameters(record):
+    assert "width" not in draw(leaders(record, 65), width=65)
+
+
+def test_an_heir_names_its_donor(record):
+    record.apply(report(0, 4, 0.9))
+    first = draw(leaders(record, 100)).splitlines()[1].split()
+    assert first[0] == "0"
+    assert first[-1] == "10"
+
+
+def test_frames_show_budget_copies_and_diverged(record):
+    console = Console(file=io.StringIO(), width=120, force_terminal=True)
+    table = LiveTable(console)
+    table.on_start(record, Plan(12, 48, "epochs"))
+    table.on_round(record, Round(1, 2.0, tuple(range(12))))
+    table.on_end(record)
+    out = console.file.getvalue()
+    for words in ("24 of 48 epochs", "12 epochs/s", "1 copies", "1 diverged"):
+        assert words in out
+
+
+def test_a_study_without_trials_can_be_drawn():
+    record = StudyRecord()
+    record.apply(HEADER)
+    table = LiveTable(Console(file=io.StringIO(), width=80, force_terminal=True))
+    table.on_start(record, Plan(1, 1, "epochs"))
+    table.on_end(record)
+
+
+@pytest.mark.parametrize(
+    ("values", "want"),
+    [([], ""), ([math.nan], ""), ([1.0], "▁"), ([0, 1], "▁█"), ([3, math.nan, 1], "█▁"), (list(range(100)), 16)],
+)
+def test_sparkline(values, want):
+    line = sparkline(values)
+    assert len(line) == want if isinstance(want, int) else line == want
