@@ -1,0 +1,88 @@
+"""What a study has to show: ``report.html`` and PNGs of its curves, lineage, schedules and configs.
+
+The journal has everything but what happened after the study: the best network's test score, and which study it is to be
+compared with. These lie beside it, in ``report.json``, so that a report can be written again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shoal.errors import StudyError
+from shoal.manager.record import StudyRecord
+from shoal.report.html import write_html
+from shoal.report.png import write_pngs
+from shoal.report.summary import Summary
+
+__all__ = ["Summary", "note", "summaries", "write"]
+
+PAGE = "report.html"
+NOTES = "report.json"
+
+
+def note(directory: Path, *, test: Mapping[str, float] | None = None, against: Path | None = None) -> None:
+    """Keep what a report shall show beside the journal.
+
+    Args:
+        directory: Of the study.
+        test: The best network's metrics on data that the study has not seen.
+        against: Directory of a study to compare with.
+    """
+    notes = _notes(directory)
+    if test is not None:
+        notes["test"] = {name: float(value) for name, value in test.items()}
+    if against is not None:
+        notes["against"] = os.path.relpath(against, directory)
+    (directory / NOTES).write_text(json.dumps(notes) + "\n", encoding="utf-8")
+
+
+def summaries(directory: Path) -> tuple[Summary, Summary | None]:
+    """Read a study, and the one that it is compared with, if any.
+
+    Raises:
+        StudyError: There is no study, or something in its directory cannot be read.
+    """
+    notes = _notes(directory)
+    study = Summary(StudyRecord.read(directory), notes.get("test", {}))
+    if "against" not in notes:
+        return study, None
+    other = directory / notes["against"]
+    rival = Summary(StudyRecord.read(other), _notes(other).get("test", {}))
+    if (rival.metric, rival.unit) != (study.metric, study.unit):
+        mine, theirs = (f"{each.metric} over {each.unit}" for each in (study, rival))
+        raise StudyError(f"{other}: cannot be compared with {directory}: {theirs}, not {mine}")
+    return study, rival
+
+
+def write(directory: Path, record: StudyRecord | None = None, *, test: Mapping[str, float] | None = None) -> Path:
+    """Write the page and the PNGs; return the page's path.
+
+    Args:
+        directory: Of the study; or any, where the ``record`` is given of a study that was not kept.
+        record: What happened; by default the directory's journal is read.
+        test: See `note`.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    if test is not None:
+        note(directory, test=test)
+    study, rival = summaries(directory) if record is None else (Summary(record, test or {}), None)
+    write_pngs(study, rival, directory)
+    write_html(study, rival, directory / PAGE)
+    return directory / PAGE
+
+
+def _notes(directory: Path) -> dict[str, Any]:
+    path = directory / NOTES
+    try:
+        notes = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        notes = None
+    if not isinstance(notes, dict):
+        raise StudyError(f"{path}: must hold a JSON object")
+    return notes

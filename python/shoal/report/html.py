@@ -1,0 +1,92 @@
+"""The page: one file that opens without a network, plotly's script included once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from shoal.report import tables
+from shoal.report.summary import Summary
+from shoal.report.tables import Table
+
+BUTTONS = [["zoom2d", "pan2d", "resetScale2d", "toImage"]]
+CONFIG = {"displaylogo": False, "responsive": True, "modeBarButtons": BUTTONS}
+
+
+def write_html(summary: Summary, rival: Summary | None, path: Path) -> None:
+    """Write the page."""
+    from plotly.offline import get_plotlyjs
+
+    template = Template(files("shoal.report").joinpath("page.html").read_text(encoding="utf-8"))
+    page = template.substitute(
+        title=escape(tables.title(summary)),
+        subtitle=escape(tables.subtitle(summary)),
+        sections="\n".join([*_words(summary, rival), *_pictures(summary, rival)]),
+        version=escape(str(summary.record.header["version"])),
+        plotly=get_plotlyjs(),
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def _words(summary: Summary, rival: Summary | None) -> Iterator[str]:
+    yield _table(tables.scores(summary, rival))
+    if summary.record.best is None:
+        yield "<p>Every trial diverged: there is no best one.</p>"
+        return
+    yield "<h2>The best</h2>"
+    caption = f"Trial {summary.record.best}, after {summary.record.best_progress} {summary.unit}: its config"
+    schedule = tables.schedule(summary)
+    if schedule is not None:
+        caption += ", and the schedule of its weights, back through the trials that they were copied from"
+    best = [tables.config(summary), *([] if schedule is None else [schedule])]
+    yield f'<p class="quiet">{escape(caption)}.</p>\n<div class="beside">{"".join(map(_table, best))}</div>'
+
+
+def _pictures(summary: Summary, rival: Summary | None) -> Iterator[str]:
+    from shoal.report import figures
+
+    unit = escape(summary.unit)
+    if rival is not None:
+        name = escape(rival.method)
+        yield _picture(
+            f"Compared with {name}",
+            "The best and the median trial at each moment.",
+            figures.comparison(summary, rival),
+        )
+    yield _picture(
+        "Learning curves",
+        "Every trial. An heir's line leaves its donor's where it took over the weights. "
+        "The dark line is the way of the best.",
+        figures.curves(summary),
+    )
+    if summary.inherits:
+        yield _picture(
+            "Lineage",
+            "Who inherited from whom. A horizontal line is one life of weights, a vertical one a copy. "
+            "The numbers are the first trials whose descendants live to the end.",
+            figures.lineage(summary),
+        )
+    if summary.axes:
+        yield _picture(
+            "Hyperparameters over time", f"What the trials were trained with, in {unit}.", figures.schedules(summary)
+        )
+        yield _picture(
+            "Every config and what it reached",
+            "A line is one config, the darker the better. Drag along an axis to select, drag a name to move its axis.",
+            figures.parallel(summary),
+        )
+
+
+def _picture(title: str, caption: str, figure: Any) -> str:
+    plot = figure.to_html(full_html=False, include_plotlyjs=False, config=CONFIG)
+    return f'<h2>{title}</h2>\n<p class="quiet">{caption}</p>\n<div class="plot">{plot}</div>'
+
+
+def _table(table: Table) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in table.header)
+    rows = "\n".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
+    return f'<div class="wide"><table>\n<tr>{head}</tr>\n{rows}\n</table></div>'

@@ -1,0 +1,187 @@
+"""The pictures as PNGs, with matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from shoal.report.axes import Axis, text
+from shoal.report.lineage import tree
+from shoal.report.lines import Lines
+from shoal.report.style import BEST, CROWD, FONTS, GRID, INK, KIN, QUIET, RIVAL, SCALE
+from shoal.report.summary import Summary, contest_window
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LOOK: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": FONTS,
+    "text.color": INK,
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 12,
+    "axes.titlepad": 14,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "lines.solid_capstyle": "round",
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 160,
+}
+
+
+def write_pngs(summary: Summary, rival: Summary | None, directory: Path) -> list[Path]:
+    """Write one PNG for each picture that the study has something for; returns their paths."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure  # without pyplot: no window system, no global state
+
+    pictures: dict[str, Callable[[Figure], None]] = {"learning_curves": lambda f: curves(f, summary)}
+    if rival is not None:
+        pictures["comparison"] = lambda f: comparison(f, summary, rival)
+    if summary.inherits:
+        pictures["lineage"] = lambda f: lineage(f, summary)
+    if summary.axes:
+        pictures["schedules"] = lambda f: schedules(f, summary)
+        pictures["parallel"] = lambda f: parallel(f, summary)
+    paths = []
+    with mpl.rc_context(LOOK):  # type: ignore[arg-type]  # its keys are typed one by one
+        for name, draw in pictures.items():
+            figure = Figure(figsize=(8, 4.6))
+            draw(figure)
+            figure.savefig(path := directory / f"{name}.png")
+            paths.append(path)
+    return paths
+
+
+def curves(figure: Figure, summary: Summary) -> None:
+    """The metric of all trials, the best one's line of descent in front."""
+    ax = figure.subplots()
+    low, high = summary.window()
+    _groups(ax, summary.curves(survived=False), summary.curves(survived=True), summary.best_curve())
+    if len((diverged := summary.diverged()).x):
+        seen = np.clip(diverged.y, low, high)  # NaN, which separates the points, stays NaN
+        ax.plot(diverged.x, seen, "x", color=INK, markersize=6, clip_on=False, label="diverged")
+    if summary.record.best is not None:
+        _mark(ax, summary.record.best_progress, summary.best, f"trial {summary.record.best}: {text(summary.best)}")
+    ax.set(ylim=(low, high), xlabel=summary.unit, ylabel=summary.metric_label, title="Learning curves")
+    ax.margins(x=0.01)
+    _legend(ax)
+
+
+def comparison(figure: Figure, summary: Summary, rival: Summary) -> None:
+    """The best and the median trial over time, of two methods."""
+    ax = figure.subplots()
+    for study, colour, dash in ((summary, BEST, "-"), (rival, RIVAL, (0, (5, 2)))):
+        progress, best, median = study.crowd()
+        ax.plot(progress, best, color=colour, linestyle=dash, linewidth=2.2, label=f"{study.method}: best")
+        ax.plot(progress, median, color=colour, linestyle=dash, linewidth=1.0, label=f"{study.method}: median")
+    ax.set(ylim=contest_window(summary, rival), xlabel=summary.unit, ylabel=summary.metric_label)
+    ax.set_title(f"{summary.method} and {rival.method}")
+    ax.margins(x=0.01)
+    _legend(ax)
+
+
+def lineage(figure: Figure, summary: Summary) -> None:
+    """The family tree."""
+    ax = figure.subplots()
+    figure.set_figheight(6)
+    family = tree(summary)
+    _groups(ax, family.extinct, family.surviving, family.best)
+    for trial, row in family.founders:
+        ax.annotate(str(trial), (0, row), (-4, 0), textcoords="offset points", ha="right", va="center", fontsize=8)
+    ax.set(yticks=[], xlabel=summary.unit, title="Lineage: who inherited from whom")
+    ax.spines["left"].set_visible(False)
+    ax.grid(visible=False)
+    ax.margins(x=0.01, y=0.02)
+    _legend(ax)
+
+
+def schedules(figure: Figure, summary: Summary) -> None:
+    """Each hyperparameter over time."""
+    columns = 2 if len(summary.axes) > 1 else 1
+    lines = -(-len(summary.axes) // columns)
+    figure.set_size_inches(8, 0.6 + 2.1 * lines)
+    panels = figure.subplots(lines, columns, sharex=True, squeeze=False).flat
+    for ax, axis in zip(panels, summary.axes, strict=False):
+        groups = (
+            summary.schedule(axis, survived=False),
+            summary.schedule(axis, survived=True),
+            summary.best_schedule(axis),
+        )
+        _groups(ax, *groups, drawstyle="steps-post")
+        _ticks(ax, axis)
+        ax.set_title(axis.name, fontsize=10, pad=6)
+        ax.margins(x=0.01)
+    for ax in list(panels)[len(summary.axes) :]:
+        ax.set_visible(False)
+    figure.suptitle("Hyperparameters over time", x=0.01, ha="left", fontsize=12)
+    figure.supxlabel(summary.unit, fontsize=10)
+
+
+def parallel(figure: Figure, summary: Summary) -> None:
+    """Every config as a line across its hyperparameters to its metric."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    ax = figure.subplots()
+    axes, table = summary.parallel()
+    scale = LinearSegmentedColormap.from_list("shoal", SCALE)
+    for positions in table:
+        ax.plot(positions, color=scale(positions[-1]), linewidth=0.6 + positions[-1], alpha=0.8)
+
+    for place, axis in enumerate(axes):
+        ax.axvline(place, color=QUIET, linewidth=0.8)
+        side, align = (5, "left") if axis is axes[-1] else (-5, "right")
+        for position, label in axis.ticks:
+            where = (place, position), (side, 0)
+            ax.annotate(
+                label, *where, textcoords="offset points", ha=align, va="center", fontsize=8, path_effects=_halo()
+            )
+    ax.set_xticks(range(len(axes)), [axis.name for axis in axes])
+    ax.set(yticks=[], ylim=(-0.03, 1.03), title="Every config and what it reached")
+    ax.spines[["left", "bottom"]].set_visible(False)
+    ax.grid(visible=False)
+
+
+def _groups(ax: Axes, extinct: Lines, surviving: Lines, best: Lines, **style: Any) -> None:
+    """The three groups that every picture tells apart, the same way in each."""
+    groups = [(extinct, CROWD, 0.7, "trials"), (best, BEST, 2.2, "the best")]
+    if len(surviving.x):
+        groups[:1] = [(extinct, CROWD, 0.7, "died out"), (surviving, KIN, 0.7, "led to the final population")]
+    for lines, colour, width, label in groups:
+        ax.plot(lines.x, lines.y, color=colour, linewidth=width, label=label, **style)
+
+
+def _mark(ax: Axes, x: float, y: float, label: str) -> None:
+    ax.plot([x], [y], "o", color=BEST, markersize=7, clip_on=False)
+    ax.annotate(
+        label, (x, y), (0, 9), textcoords="offset points", ha="right", color=BEST, fontsize=9, path_effects=_halo()
+    )
+
+
+def _ticks(ax: Axes, axis: Axis) -> None:
+    ax.set_yticks([position for position, _ in axis.ticks], [label for _, label in axis.ticks])
+    ax.set_ylim(-0.03, 1.03)
+
+
+def _legend(ax: Axes) -> None:
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0.2, fontsize=9, handlelength=1.6)
+
+
+def _halo() -> list[Any]:
+    """White around letters that stand on lines."""
+    from matplotlib.patheffects import Normal, Stroke
+
+    return [Stroke(linewidth=2.5, foreground="white"), Normal()]
