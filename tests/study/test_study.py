@@ -1,5 +1,8 @@
 """What a user writes and gets, and what is said to wrong arguments before anything is trained."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tests.manager.toys import Walk, images, network, networks, trainables, weights
@@ -148,6 +151,31 @@ def test_progress_is_a_line_for_each_tenth(capsys, tmp_path):
     assert lines[-1].endswith(f" s, best accuracy {result.best.score:.4g} by trial {result.best.id}")
     study(strategy=search.Random(trials=20, epochs=1), rows=1, directory=tmp_path).run()
     assert capsys.readouterr().err.splitlines()[0].startswith("20 of 20 epochs, ")
+
+
+def test_in_a_terminal_progress_is_a_table(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    study().run()
+    assert "15 of 15 epochs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_report_has_the_test_score(monkeypatch, tmp_path, kept):
+    monkeypatch.chdir(tmp_path)
+    result = study(directory="runs" if kept else None).run(progress=False)
+    page = result.report(TEST)
+    assert page == Path("runs" if kept else "shoal-report") / "report.html"
+    score = result.best.model.evaluate(TEST)["accuracy"][0]
+    notes = json.loads(page.with_name("report.json").read_text())
+    assert notes["test"]["accuracy"] == score
+    assert page.stat().st_size > 10_000
+
+
+def test_the_report_of_trainables_takes_metrics(tmp_path):
+    result = trainables(tmp_path, space={"lr": Float(0.01, 0.5)}).run(progress=False)
+    assert result.report({"score": 0.5}).exists()
+    with pytest.raises(ValueError, match="test: must be metrics by name in a study of trainables, got Dataset"):
+        result.report(TEST)
 
 
 # Wrong arguments

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from shoal.data import Dataset
 from shoal.errors import StudyError
 from shoal.manager.record import Metrics, StudyRecord, Trial
+from shoal.population import Population
 from shoal.search.protocol import Config
 
 
@@ -79,10 +81,25 @@ class Result:
             model=self._model,
         )
 
-    def report(self, test: Dataset | None = None) -> Path:
-        """Write the report into the study's directory, or ``shoal-report`` where it has none; return its path.
+    def report(self, test: Dataset | Mapping[str, float] | None = None) -> Path:
+        """Write ``report.html`` and its pictures into the study's directory, or ``shoal-report`` where it has none.
 
         Args:
-            test: Data that the study has not seen, for the best network's test score.
+            test: Data that the study has not seen, for the best network's test score; or such a score of your own, as
+                metrics by name.
+
+        Returns:
+            The path of the page.
         """
-        ...
+        from shoal.report import write  # matplotlib and plotly are slow to load
+
+        metrics = self._test(test) if isinstance(test, Dataset) else test
+        if self.directory is None:
+            return write(Path("shoal-report"), self.record, test=metrics)
+        return write(self.directory, test=metrics)
+
+    def _test(self, data: Dataset) -> Metrics:
+        model = self.best.model
+        if not isinstance(model, Population):
+            raise ValueError(f"test: must be metrics by name in a study of trainables, got {data!r}")
+        return {name: float(value[0]) for name, value in model.evaluate(data).items()}
