@@ -58,7 +58,7 @@ def run(
     directory = directory or Path("runs") / f"demo-{Path(data).name}"
     _clear_finished(directory)
     console.print(
-        f"[bold]{train.name}[/]: {len(train)} images to train on, {len(valid)} to validate, {len(test)} to test"
+        f"[bold]{train.name}[/]: {len(train)} samples to train on, {len(valid)} to validate, {len(test)} to test"
     )
     console.print(f"{devices()[0]}; {trials} networks, {epochs} epochs each; {directory}\n")
     evolution = search.PBT(trials, epochs=epochs, interval_epochs=max(1, epochs // ROUNDS))
