@@ -7,7 +7,7 @@ SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE \
   $(shell find cmake csrc python -type f -not -name '*.so' -not -name '*.pyc')
 CPP_FILES = $(shell find csrc tests/cpp examples/cpp -name '*.cpp' -o -name '*.h' -o -name '*.inc')
 
-.PHONY: demo test lint cpp-test py-test bench develop docs tidy sanitize embed clean
+.PHONY: demo test lint cpp-test py-test bench develop docs tidy processors sanitize embed clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -64,6 +64,11 @@ sanitize-%: .venv/installed-test
 	$(CMAKE) -B build/$* -DSHOAL_TESTS=ON -DSHOAL_SANITIZE=$* -DCMAKE_BUILD_TYPE=RelWithDebInfo
 	$(BIN)/cmake --build build/$*
 	setarch -R $(BIN)/ctest --test-dir build/$* --output-on-failure
+
+# Processors with AVX2 only, and without AVX, emulated (Debian: apt install qemu-user).
+processors: cpp-test
+	qemu-x86_64 -cpu Haswell build/cpp/shoal_tests
+	qemu-x86_64 -cpu Nehalem build/cpp/shoal_tests
 
 tidy: cpp-test
 	$(BIN)/clang-tidy -p build/cpp --quiet $(filter csrc/%.cpp,$(CPP_FILES))
