@@ -1,0 +1,187 @@
+"""The command line: ``shoal demo``, ``run``, ``resume``, ``report`` and ``devices``.
+
+Bad input ends with one line, ``place: rule, got value``, and exit code 2. An error of any other kind is a bug of ours
+or of a user's function, and keeps its traceback. Commands import what they need, so that ``shoal --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shoal.errors import ShoalError, StudyError
+
+if TYPE_CHECKING:
+    from shoal.data import Dataset
+    from shoal.search.protocol import Config
+    from shoal.study import Result
+    from shoal.studyfile import StudyFile
+
+INTERRUPTED = 130  # 128 and SIGINT, as shells count
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train and evolve whole populations of small neural networks at once.",
+)
+
+Study = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a study.", show_default=False)]
+Directory = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Where the study is kept, so that it can go on when it was stopped.")
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; by default one for each core.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command line, by default the process's, and exit.
+
+    Raises:
+        SystemExit: With 0, with 2 after bad input, or with 128 and the number of the signal that stopped a study.
+    """
+    try:
+        code = app(arguments, prog_name="shoal", standalone_mode=False)
+    except (ValueError, ShoalError) as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}")
+    except typer.Abort:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        # What is wrong in the command line itself; the class lives in click or in typer, depending on typer's version.
+        if not hasattr(error, "format_message"):
+            raise
+        _fail(f"shoal: {error.format_message()}")
+    sys.exit(code)
+
+
+def _fail(message: str) -> None:
+    typer.echo(" ".join(message.split("\n")), err=True)
+    sys.exit(2)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from shoal.population import __version__
+
+        typer.echo(f"shoal {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _shoal(
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def demo(
+    data: Annotated[
+        str, typer.Option(metavar="NAME|DIR", help="digits, mnist, fashion-mnist, cifar10, cifar100, or a directory.")
+    ] = "digits",
+    trials: Annotated[int, typer.Option(min=2, help="Networks trained at once.")] = 64,
+    epochs: Annotated[int | None, typer.Option(min=1, help="For each network; by default what suits the data.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random.")] = 0,
+    directory: Directory = None,
+    threads: Threads = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show the result only.")] = False,
+) -> None:
+    """Evolve 64 networks on real images, and compare with random search."""
+    from shoal import demo as demonstration
+
+    demonstration.run(data, trials, epochs, seed, directory, threads, not quiet)
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(metavar="STUDY.TOML", help="The study.", show_default=False)],
+    directory: Directory = None,
+    threads: Threads = None,
+) -> None:
+    """Run the study of a file, or go on with it where it was stopped."""
+    from shoal.studyfile import StudyFile
+
+    study = StudyFile.read(file, directory, threads)
+    study.keep()
+    _run(study)
+
+
+@app.command()
+def resume(study: Study, threads: Threads = None) -> None:
+    """Go on with a study that was stopped."""
+    from shoal.manager.record import StudyRecord
+    from shoal.studyfile import FILE, StudyFile
+
+    path = study / FILE
+    if not path.exists():
+        StudyRecord.read(study)  # or it is no study at all
+        raise StudyError(f"{path}: not found, for a Python script made this study: run the script again to go on")
+    _run(StudyFile.read(path, study, threads))
+
+
+@app.command()
+def report(
+    study: Study,
+    compare: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Another study to compare with; by default DIR/random, if any.")
+    ] = None,
+) -> None:
+    """Write report.html and its pictures of a study, running or ended."""
+    from shoal.manager.record import StudyRecord
+    from shoal.report import note, summaries, write
+
+    StudyRecord.read(study)
+    rival = compare or study / "random"
+    if compare is not None or (summaries(study)[1] is None and rival.is_dir()):
+        StudyRecord.read(rival)
+        note(study, against=rival)
+    typer.echo(write(study))
+
+
+@app.command()
+def devices() -> None:
+    """List the devices that can train."""
+    from shoal.population import devices
+
+    for device in devices():
+        typer.echo(str(device))
+
+
+def _run(file: StudyFile) -> None:
+    result = file.study.run()
+    _tell(result, file.test)
+
+
+def _tell(result: Result, test: Dataset) -> None:
+    from shoal.report.axes import text
+
+    best, unit, metric = result.best, result.record.header["unit"], result.record.header["metric"]
+    tested = {name: float(value[0]) for name, value in best.model.evaluate(test).items()}
+    page = result.report(tested)
+    typer.echo(f"trial {best.id} of {len(result.trials)} is the best, after {best.progress} {unit}")
+    typer.echo(f"validation {metric}: {text(best.score)}")
+    for name, value in tested.items():
+        typer.echo(f"test {name}: {text(value)}")
+    typer.echo(f"config: {_words(best.config)}")
+    steps = zip(best.schedule, best.schedule[1:], strict=False)
+    for (_, before), (progress, config) in steps:
+        changed = {name: value for name, value in config.items() if value != before[name]}
+        typer.echo(f"from {unit} {progress}: {_words(changed)}")
+    typer.echo(f"report: {page}")
+
+
+def _words(config: Config) -> str:
+    from shoal.report.axes import text
+
+    return ", ".join(f"{name} {text(value)}" for name, value in config.items())
