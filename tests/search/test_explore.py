@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.space.examples import parameters, values_of
 
@@ -23,6 +23,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=repr)
+@settings(deadline=None)
 @given(st.data(), st.integers(0, 2**32))
 def test_a_rule_stays_inside_the_parameter(rule: Explore, data: st.DataObject, seed: int) -> None:
     parameter = data.draw(parameters)

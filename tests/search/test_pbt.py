@@ -88,6 +88,16 @@ def test_a_rule_makes_a_structural_parameter_explored_and_none_keeps_a_hot_one()
     assert heir.config["width"] == min(64, 2 * donor.config["width"])
 
 
+def test_an_heir_passes_on_its_own_config() -> None:
+    search = PBT(2, steps=3, interval=1, explore={"lr": Factors(0.5)}, resample=0.0)
+    space = Space({"lr": Float(1e-9, 1, log=True)})
+    first, _ = search.bind(space).ask(2)
+    (heir,) = (order for order in play(search.bind(space), [0.0, 1.0], [1.0, 0.0]) if isinstance(order, Inherit))
+    assert isinstance(first, Start)
+    assert (heir.trial, heir.donor) == (0, 1)
+    assert heir.config["lr"] == first.config["lr"] / 4
+
+
 def test_the_last_interval_may_be_short() -> None:
     strategy = PBT(2, epochs=5, interval_epochs=2).bind(SPACE)
     rounds = [[0.0, 1.0]]

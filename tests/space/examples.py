@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shoal.space import Bool, Choice, Float, Int, Ordinal, Parameter, Space
 
-_TINY, _HUGE = 1e-300, 1e300
+_TINY, _HUGE = 1e-150, 1e150
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3),

@@ -31,11 +31,19 @@ def test_a_float_survives_the_unit_interval_to_rounding(data: st.DataObject) -> 
     parameter = data.draw(floats)
     value = data.draw(values_of(parameter))
     back = parameter.from_unit(parameter.to_unit(value))
-    # A position is rounded once to 1e-16 of the interval: of the larger bound, or of a logarithm up to 691.
-    scale = abs(value) * 1400 if parameter.log else max(abs(parameter.low), abs(parameter.high))
+    # Some roundings of 1e-16 of the interval: of the larger bound, or of a logarithm of up to 2 * 345.
+    scale = abs(value) * 690 if parameter.log else max(abs(parameter.low), abs(parameter.high))
     assert abs(back - value) <= 1e-15 * scale
     assert parameter.from_unit(0) == parameter.low
     assert parameter.from_unit(1) == parameter.high
+    assert parameter.to_unit(parameter.low) == 0
+    assert parameter.to_unit(parameter.high) == 1
+
+
+@pytest.mark.parametrize("low", [1.0, math.nextafter(2, 0), 1e300, 1e-300])
+@pytest.mark.parametrize("log", [False, True])
+def test_bounds_may_be_neighbours(low: float, log: bool) -> None:
+    parameter = Float(low, math.nextafter(low, math.inf), log)
     assert parameter.to_unit(parameter.low) == 0
     assert parameter.to_unit(parameter.high) == 1
 
@@ -147,6 +155,7 @@ def test_numpy_values_become_plain() -> None:
         (lambda: Float(math.nan, 1), "low: must be a finite number, got nan"),
         (lambda: Float(0, math.inf), "high: must be a finite number, got inf"),
         (lambda: Float(-1e308, 1e308), "high: high - low must be finite"),
+        (lambda: Float(1e-300, 1e300, log=True), r"high: high / low must be finite, got 1e-300 to 1e\+300"),
         (lambda: Float("0", 1), "low: must be a finite number, got '0'"),
         (lambda: Float(False, 1), "low: must be a finite number, got False"),
         (lambda: Float(0, 10**400), "high: must be a finite number, got 1000"),

@@ -127,8 +127,8 @@ def _check_scale(low: float, high: float, log: bool) -> None:
         raise ValueError(f"low: must be > 0 on a log scale, got {low:g}")
     if not low < high:
         raise ValueError(f"high: must be above low = {low:g}, got {high:g}")
-    if not math.isfinite(high - low):
-        raise ValueError(f"high: high - low must be finite, got {high:g} - {low:g}")
+    if not math.isfinite((high - low) / low if log else high - low):
+        raise ValueError(f"high: {'high / low' if log else 'high - low'} must be finite, got {low:g} to {high:g}")
 
 
 def _between(low: float, high: float, log: bool, position: float) -> float:
@@ -137,9 +137,9 @@ def _between(low: float, high: float, log: bool, position: float) -> float:
 
 
 def _locate(low: float, high: float, log: bool, value: float) -> float:
-    if log:
-        low, high, value = math.log(low), math.log(high), math.log(value)
-    return _clip((value - low) / (high - low), 0.0, 1.0)
+    if log:  # log1p tells even neighbouring floats apart, which a difference of logarithms does not
+        return math.log1p((value - low) / low) / math.log1p((high - low) / low)
+    return (value - low) / (high - low)
 
 
 def _positions(name: str, count: Any) -> Sequence[float]:
