@@ -1,0 +1,48 @@
+"""What the README and the guides show, runs as it stands."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STUDY_FILE = "docs/howto/study-file.md"
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", read(page), re.DOTALL)
+
+
+def read(page):
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def run(folder, *arguments):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-W", "error", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/howto/tune-a-function.md"])
+def test_a_page_of_python_runs(page, tmp_path):
+    done = run(tmp_path, "-c", "\n".join(blocks(page, "python")))
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_study_file_runs(tmp_path):
+    (tmp_path / "study.toml").write_text(blocks(STUDY_FILE, "toml")[0])
+    done = run(tmp_path, "-m", "shoal", "run", "study.toml")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs/study/report.html").exists()
+
+
+def test_the_study_file_with_a_mistake_says_what_the_page_says(tmp_path):
+    (tmp_path / "study.toml").write_text(blocks(STUDY_FILE, "toml")[0].replace("low = 1e-3", "low = 0"))
+    done = run(tmp_path, "-m", "shoal", "run", "study.toml")
+    assert done.returncode == 2
+    line = "study.toml: space.lr.low: must be > 0 on a log scale, got 0\n"
+    assert line in done.stderr
+    assert line in read(STUDY_FILE)
