@@ -38,6 +38,30 @@ def test_truncation_replaces_the_bottom_by_the_top() -> None:
     assert set(heirs.values()) <= {4, 2, 9}
 
 
+def test_every_heir_and_round_has_its_own_draws() -> None:
+    search = PBT(100, steps=30, interval=10, resample=0.0, explore={"lr": FactorRange(0.9, 1.1)})
+    strategy, scores = search.bind(SPACE), [float(trial) for trial in range(100)]
+    first = play(strategy, scores)
+    second = [strategy.tell(Report(trial, 20, score)) for trial, score in enumerate(scores)][-1]
+    assert len(set(inheritance(first).values())) > 10  # 20 uniform draws of 20 donors
+    assert inheritance(first) != inheritance(second)
+    lr = {order.trial: order.config["lr"] for order in search.bind(SPACE).ask(20) if isinstance(order, Start)}
+    heirs = [order for order in (*first, *second) if isinstance(order, Inherit)]
+    assert len({round(heir.config["lr"] / lr[heir.donor], 9) for heir in heirs}) == 40
+
+
+@pytest.mark.parametrize("exploit", ["truncation", "tournament"])
+def test_orders_are_listed_alike_for_every_arrival_and_copies_come_first(exploit: str) -> None:
+    listed = []
+    for arrival in (range(9), reversed(range(9))):
+        strategy = PBT(9, steps=2, interval=1, exploit=exploit).bind(SPACE)
+        strategy.ask(9)
+        listed.append([strategy.tell(Report(trial, 1, float(trial % 4))) for trial in arrival][-1])
+    assert listed[0] == listed[1]
+    kinds = [type(order) for order in listed[0]]
+    assert kinds == sorted(kinds, key=[Inherit, Resume].index)
+
+
 @pytest.mark.parametrize(("members", "quantile", "heirs"), [(2, 0.2, 1), (3, 0.5, 1), (10, 0.3, 3), (100, 0.29, 29)])
 def test_the_quantile_is_rounded_down_but_never_to_nothing(members: int, quantile: float, heirs: int) -> None:
     strategy = PBT(members, steps=2, interval=1, quantile=quantile).bind(SPACE)
