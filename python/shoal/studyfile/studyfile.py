@@ -1,0 +1,94 @@
+"""Reads a study file, checks all of it, and keeps a copy with the study."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shoal import search
+from shoal.data import Dataset, load
+from shoal.data.splits import Parts
+from shoal.errors import StudyError
+from shoal.space import Space
+from shoal.study import Study
+from shoal.studyfile.network import read_network
+from shoal.studyfile.tables import known, place, required
+
+FILE = "study.toml"
+TABLES = ("data", "network", "space", "strategy")
+SETTINGS = (
+    *("loss", "optimizer", "metric", "mode", "seed", "device", "data_order"),
+    *("directory", "rows", "threads", "record_every", "snapshot_interval"),
+)
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A study file that was read and checked.
+
+    Attributes:
+        text: What it says.
+        study: The study.
+        test: The part of the data that the study does not see.
+        directory: Where the study is kept.
+    """
+
+    text: str
+    study: Study
+    test: Dataset
+    directory: Path
+
+    @classmethod
+    def read(cls, path: Path, directory: Path | None = None, threads: int | None = None) -> StudyFile:
+        """Read a file.
+
+        Args:
+            path: The file.
+            directory: Where to keep the study; by default where the file says, else ``runs/`` and the file's name.
+            threads: CPU threads; by default as the file says.
+
+        Raises:
+            StudyError: It cannot be read, or something in it breaks a rule.
+        """
+        with place(str(path)):
+            text = _text(path)
+            table = tomllib.loads(text)  # its error is a ValueError that names line and column
+            known(table, [*SETTINGS, *TABLES])
+            settings = {name: value for name, value in table.items() if name not in TABLES}
+            if threads is not None:
+                settings["threads"] = threads
+            kept = Path("runs") / path.stem if directory is None else directory
+            settings["directory"] = settings.get("directory", kept) if directory is None else directory
+            study, test = _build({name: required(table, name, dict, "a table") for name in TABLES}, settings)
+        return cls(text, study, test, Path(settings["directory"]))
+
+    def keep(self) -> None:
+        """Copy the file into the study's directory, where ``shoal resume`` finds it."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / FILE).write_text(self.text, encoding="utf-8")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"cannot be read: {error.strerror}") from None
+
+
+def _build(tables: Mapping[str, dict[str, Any]], settings: Mapping[str, Any]) -> tuple[Study, Dataset]:
+    space = Space.from_description(tables["space"])
+    strategy = search.from_description(tables["strategy"])
+    with place("data", "."):
+        train, valid, test = _load(tables["data"], settings.get("seed", 0))
+    with place("network", "."):
+        network = read_network(tables["network"], list(space.values), train.outputs)
+    return Study(network, train, valid, space=space, strategy=strategy, **settings), test
+
+
+def _load(table: Mapping[str, Any], seed: int) -> Parts:
+    known(table, ["name", "validation", "directory"])
+    name = required(table, "name", str, "the name of a data set or a path")
+    return load(name, table.get("validation"), seed, table.get("directory"))
