@@ -38,12 +38,10 @@ def _words(summary: Summary, rival: Summary | None) -> Iterator[str]:
         yield "<p>Every trial diverged: there is no best one.</p>"
         return
     yield "<h2>The best</h2>"
-    caption = f"Trial {summary.record.best}, after {summary.record.best_progress} {summary.unit}: its config"
     schedule = tables.schedule(summary)
-    if schedule is not None:
-        caption += ", and the schedule of its weights, back through the trials that they were copied from"
     best = [tables.config(summary), *([] if schedule is None else [schedule])]
-    yield f'<p class="quiet">{escape(caption)}.</p>\n<div class="beside">{"".join(map(_table, best))}</div>'
+    caption = tables.caption(summary)
+    yield f'<p class="quiet">{escape(caption)}</p>\n<div class="beside">{"".join(map(_table, best))}</div>'
 
 
 def _pictures(summary: Summary, rival: Summary | None) -> Iterator[str]:

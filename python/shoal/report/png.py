@@ -43,8 +43,8 @@ LOOK: dict[str, Any] = {
 }
 
 
-def write_pngs(summary: Summary, rival: Summary | None, directory: Path) -> list[Path]:
-    """Write one PNG for each picture that the study has something for; returns their paths."""
+def write_pngs(summary: Summary, rival: Summary | None, directory: Path) -> None:
+    """Write one PNG for each picture that the study has something for."""
     import matplotlib as mpl
     from matplotlib.figure import Figure  # without pyplot: no window system, no global state
 
@@ -56,14 +56,11 @@ def write_pngs(summary: Summary, rival: Summary | None, directory: Path) -> list
     if summary.axes:
         pictures["schedules"] = lambda f: schedules(f, summary)
         pictures["parallel"] = lambda f: parallel(f, summary)
-    paths = []
     with mpl.rc_context(LOOK):  # type: ignore[arg-type]  # its keys are typed one by one
         for name, draw in pictures.items():
             figure = Figure(figsize=(8, 4.6))
             draw(figure)
-            figure.savefig(path := directory / f"{name}.png")
-            paths.append(path)
-    return paths
+            figure.savefig(directory / f"{name}.png")
 
 
 def curves(figure: Figure, summary: Summary) -> None:

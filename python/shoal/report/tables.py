@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from shoal.report.axes import text
@@ -10,7 +11,7 @@ from shoal.report.summary import Summary
 
 @dataclass(frozen=True)
 class Table:
-    """Text in rows, the numbers of ``header`` columns each; the first column names the row."""
+    """Text in columns; the first one names the rows."""
 
     header: list[str]
     rows: list[list[str]]
@@ -22,54 +23,56 @@ def title(summary: Summary) -> str:
 
 
 def subtitle(summary: Summary) -> str:
-    """Size and cost of the study in one line."""
+    """The size of the study in one line."""
     record = summary.record
-    parts = [
-        f"{len(record.trials)} trials",
-        f"{record.spent:,} {summary.unit} of training",
-        f"{record.seconds:.1f} s",
-        f"seed {record.header['seed']}",
-    ]
-    return " · ".join(parts if record.ended else [*parts, "not finished"])
+    size = f"{len(record.trials)} trials, {record.spent:,} {summary.unit} of training in {record.seconds:.1f} s"
+    return f"{size}, seed {record.header['seed']}" + ("" if record.ended else ", not finished")
 
 
 def scores(summary: Summary, rival: Summary | None) -> Table:
-    """What each method reached and what it cost."""
+    """What each method reached, and what it cost."""
     studies = [summary] if rival is None else [summary, rival]
-    tested = any(summary.metric in study.test for study in studies)
-    header = ["", summary.metric_label, *([f"test {summary.metric}"] if tested else []), "trials", "diverged"]
-    return Table([*header, summary.unit, "seconds"], [_scores(study, tested) for study in studies])
+    tested = [f"test {summary.metric}"] if any(study.test for study in studies) else []
+    header = ["", summary.metric_label, *tested, "trials", "diverged", summary.unit, "seconds"]
+    return Table(header, [_scores(study, bool(tested)) for study in studies])
+
+
+def caption(summary: Summary) -> str:
+    """What ``config`` and ``schedule`` show."""
+    who = f"The best is trial {summary.record.best} after {summary.record.best_progress} {summary.unit}"
+    if len(summary.record.best_schedule) < 2:
+        return f"{who}. Its config:"
+    return f"{who}. Its config, and the schedule that its weights were trained with, inheritance followed back:"
 
 
 def config(summary: Summary) -> Table:
-    """The best config, at the moment when it was the best."""
-    schedule = summary.record.best_schedule
-    return Table(
-        ["", "best config"], [[name, text(value)] for name, value in schedule[-1][1].items()] if schedule else []
-    )
+    """The best config, as it was when it was the best."""
+    return Table(["", "config"], [[name, text(value)] for name, value in summary.record.best_schedule[-1][1].items()])
 
 
 def schedule(summary: Summary) -> Table | None:
     """What the best's weights were trained with, since when; None where nothing changed."""
     steps = summary.record.best_schedule
-    if len(steps) < 2:
-        return None
-    changing = [name for name, value in steps[-1][1].items() if any(config[name] != value for _, config in steps)]
+    last = steps[-1][1]
+    changing = [name for name in last if any(config[name] != last[name] for _, config in steps)]
     rows = [[f"from {progress}", *(text(config[name]) for name in changing)] for progress, config in steps]
-    return Table([summary.unit, *changing], rows)
+    return Table([summary.unit, *changing], rows) if changing else None
 
 
 def _scores(study: Summary, tested: bool) -> list[str]:
     record = study.record
-    test = [text(study.test[study.metric]) if study.metric in study.test else "-"] if tested else []
+    cells = [study.method, "-" if record.best is None else text(study.best)]
+    if tested:
+        cells.append(_test_score(study))
     diverged = sum(strand.diverged for strand in study.strands)
-    best = text(study.best) if record.best is not None else "-"
-    return [
-        study.method,
-        best,
-        *test,
-        str(len(record.trials)),
-        str(diverged),
-        f"{record.spent:,}",
-        f"{record.seconds:.1f}",
-    ]
+    return [*cells, str(len(record.trials)), str(diverged), f"{record.spent:,}", f"{record.seconds:.1f}"]
+
+
+def _test_score(study: Summary) -> str:
+    """With its standard error where it is a proportion: on a few hundred samples, a per cent may be chance."""
+    score, samples = study.test.get(study.metric), study.test.get("samples")
+    if score is None:
+        return "-"
+    if study.metric != "accuracy" or not samples:
+        return text(score)
+    return f"{score:.4f} ± {math.sqrt(score * (1 - score) / samples):.4f}"
