@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import numpy as np
 import pytest
 
 from shoal import search
-from shoal.search import PBT, FactorRange, Factors, Random
+from shoal.search import PBT, FactorRange, Factors, Grid, Random, Resample
 
 
 def test_a_table_is_read_with_defaults() -> None:
@@ -42,6 +44,20 @@ def test_a_table_is_read_with_defaults() -> None:
 def test_errors_name_their_place(table: Any, message: str) -> None:
     with pytest.raises(ValueError, match="^" + message):
         search.from_description(table)
+
+
+def test_numpy_numbers_can_be_described() -> None:
+    eighth = np.float32(0.125)
+    rules = {"a": Factors(eighth, resample=eighth), "b": FactorRange(eighth, np.int8(2), eighth), "c": Resample(eighth)}
+    searches = [
+        PBT(
+            np.int64(4), epochs=np.int32(4), interval_epochs=np.int8(1), quantile=eighth, explore=rules, resample=eighth
+        ),
+        Random(np.int64(3), steps=np.uint8(5)),
+        Grid(epochs=np.int64(2), counts={"a": np.int64(2)}),
+    ]
+    for each in searches:
+        assert search.from_description(json.loads(json.dumps(each.describe()))) == each
 
 
 def test_the_place_can_be_a_files() -> None:

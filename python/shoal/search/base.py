@@ -9,7 +9,7 @@ from typing import Any
 
 from shoal.search.protocol import Strategy, Unit
 from shoal.space import Space
-from shoal.space.checks import jsonable, whole
+from shoal.space.checks import jsonable, plain, whole
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Search(ABC):
     def describe(self) -> dict[str, Any]:
         """Return a JSON-able table that `from_description` reads back; what is None is left out."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {"name": type(self).__name__} | {name: _table(v) for name, v in values.items() if v is not None}
+        return {"name": type(self).__name__} | {name: _table(name, v) for name, v in values.items() if v is not None}
 
     @abstractmethod
     def _bind(self, space: Space, seed: int) -> Strategy:
@@ -54,7 +54,7 @@ def one_unit(**durations: int | None) -> tuple[int, Unit]:
     return whole(name, value, least=1), "epochs" if name == in_epochs else "steps"
 
 
-def _table(value: Any) -> Any:
+def _table(name: str, value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _table(each) for name, each in value.items()}
-    return value.describe() if hasattr(value, "describe") else jsonable(value)
+        return {key: _table(key, each) for key, each in value.items()}
+    return value.describe() if hasattr(value, "describe") else jsonable(plain(name, value))

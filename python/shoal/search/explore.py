@@ -50,7 +50,7 @@ class Scaling(Explore):
         """Draw a factor."""
 
     def _probability(self) -> dict[str, float]:
-        return {} if self.resample is None else {"resample": self.resample}
+        return {} if self.resample is None else {"resample": float(self.resample)}
 
 
 @dataclass(frozen=True, init=False)
@@ -109,7 +109,7 @@ class FactorRange(Scaling):
 
     def describe(self) -> Any:
         """Return ``{range, resample}``."""
-        return {"range": [self.low, self.high]} | self._probability()
+        return {"range": [float(self.low), float(self.high)]} | self._probability()
 
     def _factor(self, rng: np.random.Generator) -> float:
         return self.low + (self.high - self.low) * rng.random()
@@ -130,7 +130,7 @@ class Resample(Explore):
 
     def describe(self) -> Any:
         """Return ``{resample}``."""
-        return {"resample": self.probability}
+        return {"resample": float(self.probability)}
 
 
 def read_rule(rule: Any, place: str) -> Explore | None:
