@@ -5,7 +5,7 @@ import pytest
 from tests.population.samples import LARGE, TINY, blocks, labelled, regression
 
 import shoal
-from shoal import Population, data, nn
+from shoal import Population, nn
 
 DROPOUT = nn.Sequential([nn.Dropout(0.1), nn.Dense(3), nn.Dropout(0.2), nn.Dense(3)])
 
