@@ -23,10 +23,12 @@ test: lint cpp-test py-test
 
 # Stamps: the package is installed again only where a source is newer.
 .venv/installed: .venv/bin/python $(SOURCES)
+	@echo "Installing into .venv: a minute or three the first time."
 	$(BIN)/pip install --quiet .
 	@touch $@
 
 .venv/installed-test: .venv/bin/python $(SOURCES)
+	@echo "Installing into .venv: a minute or three the first time."
 	$(BIN)/pip install --quiet '.[test]'
 	@touch .venv/installed $@
 
