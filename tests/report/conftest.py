@@ -64,16 +64,12 @@ def header(name: str, **strategy: Any) -> Event:
 def advance(member: int, learner: Learner, epochs: int) -> list[Event]:
     """Points and the report of one quantum; not-finite numbers are null, as the journal writes them."""
     events: list[Event] = []
-    metrics: dict[str, float | None] = {}
     for epoch, values in learner.train(epochs):
         metrics = {k: v if math.isfinite(v) else None for k, v in values.items()}
         events.append({"event": "point", "trial": member, "progress": epoch, "metrics": metrics})
-    accuracy = metrics["accuracy"]
-    score = None if accuracy is None else -accuracy
-    return [
-        *events,
-        {"event": "report", "trial": member, "progress": learner.epoch, "score": score, "metrics": metrics},
-    ]
+    accuracy = events[-1]["metrics"]["accuracy"]
+    events[-1] |= {"event": "report", "score": None if accuracy is None else -accuracy}
+    return events
 
 
 def order(kind: str, trial: int, why: str = "", **fields: Any) -> Event:
@@ -145,3 +141,13 @@ def journal(tmp_path: Path) -> Writer:
         return directory
 
     return write
+
+
+@pytest.fixture(name="pbt_events")
+def _pbt_events() -> Callable[..., list[Event]]:
+    return pbt_events
+
+
+@pytest.fixture(name="random_events")
+def _random_events() -> Callable[..., list[Event]]:
+    return random_events
