@@ -60,7 +60,7 @@ def read_network(table: Mapping[str, Any], names: list[str], outputs: int) -> Ne
     """
     known(table, ("layers", "function"))
     if len(table) != 1:
-        raise StudyError("must have either layers or function")
+        raise StudyError("layers: must be given, or function, but not both")
     if "function" in table:
         return _import(required(table, "function", str, 'text, "module:name"'))
     entries = required(table, "layers", list, "a list of layers")

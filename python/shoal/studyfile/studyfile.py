@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shoal import search
+from shoal import rules, search
 from shoal.data import Dataset, load
 from shoal.data.splits import Parts
 from shoal.errors import StudyError
@@ -81,14 +81,16 @@ def _text(path: Path) -> str:
 def _build(tables: Mapping[str, dict[str, Any]], settings: Mapping[str, Any]) -> tuple[Study, Dataset]:
     space = Space.from_description(tables["space"])
     strategy = search.from_description(tables["strategy"])
-    with place("data", "."):
-        train, valid, test = _load(tables["data"], settings.get("seed", 0))
+    seed = rules.integer(settings.get("seed", 0), "seed", high=2**32 - 1)
+    train, valid, test = _load(tables["data"], seed)
     with place("network", "."):
         network = read_network(tables["network"], list(space.values), train.outputs)
     return Study(network, train, valid, space=space, strategy=strategy, **settings), test
 
 
 def _load(table: Mapping[str, Any], seed: int) -> Parts:
-    known(table, ["name", "validation", "directory"])
-    name = required(table, "name", str, "the name of a data set or a path")
-    return load(name, table.get("validation"), seed, table.get("directory"))
+    with place("data", "."):
+        known(table, ["name", "validation", "directory"])
+        name = required(table, "name", str, "the name of a data set or a path")
+    with place("data"):
+        return load(name, table.get("validation"), seed, table.get("directory"))
