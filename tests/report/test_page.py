@@ -76,8 +76,8 @@ def test_random_search_has_no_lineage_and_no_schedule(journal, random_events):
 
 
 def test_a_large_study_keeps_its_page_small(journal, pbt_events):
-    path = report.write(journal(pbt_events(members=300, rounds=40, interval=2)))
-    assert path.stat().st_size < 12e6
+    path = report.write(journal(pbt_events(members=200, rounds=30, interval=2)))
+    assert path.stat().st_size < 9e6
 
 
 @pytest.mark.parametrize("kept", [1, 2, 5, 30])
