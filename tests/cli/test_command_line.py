@@ -1,0 +1,137 @@
+"""The command ``shoal`` as a shell sees it: output, exit codes, one line for bad input."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from shoal.manager.record import StudyRecord
+
+pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+
+STUDY = """
+metric = "accuracy"
+[data]
+name = "digits"
+[network]
+layers = [{dense = "width"}, "relu", {dense = "outputs"}]
+[space]
+lr = {low = 0.001, high = 0.3, log = true}
+width = {low = 3, high = 9, type = "int"}
+[strategy]
+name = "PBT"
+population = 6
+epochs = %d
+interval_epochs = 1
+"""
+
+
+def shoal(*arguments, directory):
+    command = [sys.executable, "-m", "shoal", *map(str, arguments)]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def study(tmp_path):
+    def write(epochs):
+        (tmp_path / "study.toml").write_text(STUDY % epochs)
+        return tmp_path / "runs" / "study"
+
+    return write
+
+
+def test_run_and_report(study, tmp_path):
+    directory = study(epochs=3)
+    run = shoal("run", "study.toml", directory=tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert "\x1b" not in run.stdout + run.stderr  # no control characters where nobody looks
+    for words in ("validation accuracy", "test accuracy", "report.html"):
+        assert words in run.stdout
+    page = directory / "report.html"
+    page.unlink()
+    report = shoal("report", directory, directory=tmp_path)
+    assert (report.returncode, report.stderr) == (0, "")
+    assert "report.html" in report.stdout
+    assert "test accuracy" in page.read_text()  # the score of the run is remembered
+    again = shoal("run", "study.toml", directory=tmp_path)
+    assert again.returncode == 0
+    assert [line for line in run.stdout.splitlines() if "accuracy" in line] == [
+        line for line in again.stdout.splitlines() if "accuracy" in line
+    ]
+
+
+def test_a_run_that_is_interrupted_is_resumed_to_the_same_best(study, tmp_path):
+    directory = study(epochs=200)
+    command = [sys.executable, "-m", "shoal", "run", "study.toml"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (directory / "journal.jsonl").exists() or b'"report"' not in (directory / "journal.jsonl").read_bytes():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert str(Path("runs/study")) in err
+    assert not StudyRecord.read(directory).ended
+    assert shoal("resume", directory, directory=tmp_path).returncode == 0
+    resumed = StudyRecord.read(directory)
+    assert resumed.ended
+    shoal("run", "study.toml", "--directory", "whole", directory=tmp_path)
+    whole = StudyRecord.read(tmp_path / "whole")
+    assert resumed.best_report == whole.best_report
+    assert resumed.best_schedule == whole.best_schedule
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "none.toml"], "none.toml: cannot be read: No such file"),
+        (["run", "study.toml", "--threads", "0"], "1"),
+        (["resume", "none"], "none"),
+        (["report", "none"], "none"),
+        (["demo", "--trials", "1"], "2"),
+        (["demo", "--data", "nothing"], "nothing: no such data set"),
+        (["demo", "--sede", "1"], "--sede"),
+        (["dance"], "dance"),
+        (["run"], "STUDY.TOML"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(study, tmp_path, arguments, message):
+    study(epochs=2)
+    result = shoal(*arguments, directory=tmp_path)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert result.stdout == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["study.toml"]  # nothing was begun
+
+
+def test_a_study_of_a_script_says_how_to_go_on(tmp_path):
+    (tmp_path / "journal.jsonl").write_text('{"event":"study","format":1}\n')
+    result = shoal("resume", tmp_path, directory=tmp_path)
+    assert result.returncode == 2
+    assert "run the script again" in result.stderr
+
+
+def test_version_devices_and_help(tmp_path):
+    assert shoal("--version", directory=tmp_path).stdout.startswith("shoal 0")
+    assert "cpu" in shoal("devices", directory=tmp_path).stdout
+    for arguments in ([], ["--help"], ["-h"]):
+        result = shoal(*arguments, directory=tmp_path)
+        assert result.returncode == 0
+        for command in ("demo", "run", "resume", "report", "devices"):
+            assert command in result.stdout
+
+
+def test_help_imports_nothing_heavy(tmp_path):
+    code = "import sys, shoal.cli; print([m for m in ('numpy', 'plotly', 'matplotlib', 'sklearn') if m in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert result.stdout.strip() == "[]"
