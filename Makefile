@@ -44,7 +44,7 @@ lint: .venv/installed-test
 	$(BIN)/mypy
 	$(BIN)/stubtest shoal._core --mypy-config-file pyproject.toml --allowlist csrc/bindings/stubtest.allow
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/codespell
+	$(BIN)/codespell *.md bench cmake csrc docs examples python tests
 	$(BIN)/clang-format --dry-run --Werror $(CPP_FILES)
 
 py-test: .venv/installed-test
