@@ -72,8 +72,9 @@ processors: cpp-test
 	qemu-x86_64 -cpu Haswell build/cpp/shoal_tests
 	qemu-x86_64 -cpu Nehalem build/cpp/shoal_tests
 
-tidy: cpp-test
-	$(BIN)/clang-tidy -p build/cpp --quiet $(filter csrc/%.cpp,$(CPP_FILES))
+tidy: .venv/installed-test
+	$(CMAKE) -B build/tidy -DCMAKE_UNITY_BUILD=OFF $(WITH_PYTHON)
+	$(BIN)/clang-tidy -p build/tidy --quiet $(filter csrc/%.cpp,$(CPP_FILES))
 
 # The C++ example, as another project would build it: against the installed package.
 embed: cpp-test
