@@ -14,18 +14,17 @@ constexpr int kVectorsPerPad = static_cast<int>(kPad) / W;
 // ---- dot: C[m][n] = sum_k A[m][k] B[n][k], lanes along k
 // -----------------------------------------------------------------
 
-// Adds neighbouring halves of two vectors of partial sums: where each holds groups of G lanes, the result holds
-// groups of G / 2, those of u first.
+// Adds neighbouring halves of two vectors of partial sums: where each holds groups of G lanes, the result holds groups of
+// G / 2, those of u first.
+template <int G, int... lane>
+SHOAL_INLINE vf fold_lanes(vf u, vf v, std::integer_sequence<int, lane...>) {
+  constexpr auto first = [](int l) { return (l < W / 2 ? 0 : W) + l % (W / 2) / (G / 2) * G + l % (W / 2) % (G / 2); };
+  return __builtin_shufflevector(u, v, first(lane)...) + __builtin_shufflevector(u, v, first(lane) + G / 2 ...);
+}
+
 template <int G>
 SHOAL_INLINE vf fold(vf u, vf v) {
-  vi low{}, high{};
-  for (int l = 0; l < W; ++l) {
-    const int half = l % (W / 2);
-    const int from = (l < W / 2 ? 0 : W) + half / (G / 2) * G + half % (G / 2);
-    low[l] = from;
-    high[l] = from + G / 2;
-  }
-  return __builtin_shuffle(u, v, low) + __builtin_shuffle(u, v, high);
+  return fold_lanes<G>(u, v, std::make_integer_sequence<int, W>());
 }
 
 // The lane sums of sums[0..count), count a power of two and at most W, in the first `count` lanes.

@@ -36,7 +36,7 @@ std::vector<const Kernels*> supported_kernels() {
 }  // namespace
 
 std::vector<const Kernels*> available_kernels() {
-  const std::vector<const Kernels*> tables = supported_kernels();
+  std::vector<const Kernels*> tables = supported_kernels();
   const char* wanted = std::getenv("SHOAL_ISA");
   if (!wanted || !*wanted) return tables;
   std::string names;

@@ -8,6 +8,7 @@
 #endif
 
 #include <cstdint>
+#include <utility>
 
 #include "core/rng.h"
 #include "core/share.h"
@@ -153,24 +154,22 @@ SHOAL_INLINE vi widen(const std::uint8_t* p) {
 }
 #endif
 
+// Exchanges the second half of every 2 block lanes of a with the first half of b's.
+template <int block, int... lane>
+SHOAL_INLINE void exchange(vf& a, vf& b, std::integer_sequence<int, lane...>) {
+  const vf upper = __builtin_shufflevector(a, b, ((lane & block) ? W + lane - block : lane)...);
+  b = __builtin_shufflevector(a, b, ((lane & block) ? W + lane : lane + block)...);
+  a = upper;
+}
+
 // m[i][j] <-> m[j][i], in log2 W rounds that each exchange blocks of rows with blocks of lanes.
+template <int block = W / 2>
 SHOAL_INLINE void transpose(vf (&m)[W]) {
   SHOAL_UNROLL
-  for (int block = W / 2; block > 0; block /= 2) {
-    vi upper{}, lower{};
-    for (int l = 0; l < W; ++l) {
-      const bool second = (l & block) != 0;
-      upper[l] = second ? W + l - block : l;
-      lower[l] = second ? W + l : l + block;
-    }
-    SHOAL_UNROLL
-    for (int i = 0; i < W; ++i) {
-      if (i & block) continue;
-      const vf a = m[i], b = m[i + block];
-      m[i] = __builtin_shuffle(a, b, upper);
-      m[i + block] = __builtin_shuffle(a, b, lower);
-    }
+  for (int i = 0; i < W; ++i) {
+    if (!(i & block)) exchange<block>(m[i], m[i + block], std::make_integer_sequence<int, W>());
   }
+  if constexpr (block > 1) transpose<block / 2>(m);
 }
 
 // Sum of the lanes in a fixed order.

@@ -4,8 +4,8 @@ namespace shoal {
 
 Update update_at(Optimizer optimizer, const Hyperparameters& h, std::int64_t step) {
   const auto t = static_cast<double>(step);
-  const double rate =
-      h.lr / (1 + h.decay * t) * std::pow(static_cast<double>(h.lr_decay), static_cast<double>(step / h.decay_every));
+  const std::int64_t decays = step / h.decay_every;
+  const double rate = h.lr / (1 + h.decay * t) * std::pow(static_cast<double>(h.lr_decay), static_cast<double>(decays));
   Update u{.optimizer = optimizer,
            .nesterov = h.nesterov,
            .lr = static_cast<float>(rate),
