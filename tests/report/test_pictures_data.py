@@ -86,13 +86,13 @@ def test_an_heirs_curve_leaves_its_donors(family):
     curves = segments(family.curves())
     assert (1, [(2, 0.7), (3, 0.9)]) in curves
     assert (2, [(1, 0.5), (2, 0.6), (3, 0.65)]) in curves
-    assert len(curves) == len(family.strands)
+    assert len(curves) == len(family.strands) - 1  # trial 2 diverged before its first point
 
 
 def test_survivors_have_descendants_at_the_end(family):
     assert family.survivors == {0, 2, 4, 6}
     assert len(segments(family.curves(survived=True))) == 4
-    assert len(segments(family.curves(survived=False))) == 3
+    assert len(segments(family.curves(survived=False))) == 2
 
 
 def test_the_crowd_is_the_best_and_the_median(family):
@@ -164,14 +164,34 @@ def test_the_tree_knows_its_founders_and_its_best(family):
 
 def test_merged_lines_end_with_nan_and_lose_points_only_in_the_middle():
     lines = merge([(7, [(0.0, 1.0), (1.0, math.inf)]), (8, [])])
-    np.testing.assert_array_equal(lines.x, [0, 1, np.nan, np.nan])
-    np.testing.assert_array_equal(lines.y, [1, np.nan, np.nan, np.nan])
-    np.testing.assert_array_equal(lines.trial, [7, 7, 7, 8])
+    np.testing.assert_array_equal(lines.x, [0, 1, np.nan])
+    np.testing.assert_array_equal(lines.y, [1, np.nan, np.nan])
+    np.testing.assert_array_equal(lines.trial, [7, 7, 7])
     many = [(trial, [(float(i), 0.0) for i in range(MOST_POINTS // 100)]) for trial in range(201)]
     thinned = merge(many)
     assert len(thinned.x) < MOST_POINTS
     first = segments(thinned)[0][1]
     assert (first[0][0], first[-1][0]) == (0, MOST_POINTS // 100 - 1)
+
+
+def test_a_point_without_a_neighbour_is_single():
+    lines = merge([(3, [(0.0, 1.0)]), (4, [(0.0, 1.0), (1.0, 2.0)]), (5, [(0.0, math.nan), (1.0, 6.0)])])
+    single = lines.single()
+    np.testing.assert_array_equal(single.trial, [3, 5])
+    np.testing.assert_array_equal(single.x, [0, 1])
+    np.testing.assert_array_equal(single.y, [1, 6])
+    assert merge([]).single().x.size == 0
+
+
+def test_labels_of_founders_keep_their_distance(journal, pbt_events):
+    def founders(members):
+        return lineage.tree(Summary(StudyRecord.read(journal(pbt_events(members, 2, 1), str(members))), {}))
+
+    assert len(founders(10).founders) == 10 - 2  # two have inherited
+    crowd = founders(300)
+    gaps = -np.diff([row for _, row in crowd.founders])
+    assert 10 < len(crowd.founders) <= lineage.MOST_LABELS + 1
+    assert gaps.min() >= crowd.height / lineage.MOST_LABELS
 
 
 @pytest.mark.parametrize(

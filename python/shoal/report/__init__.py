@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shoal.errors import StudyError
+from shoal.manager.journal import FILE
 from shoal.manager.record import StudyRecord
 from shoal.report.html import write_html
 from shoal.report.png import write_pngs
@@ -22,6 +23,7 @@ __all__ = ["Summary", "note", "summaries", "write"]
 
 PAGE = "report.html"
 NOTES = "report.json"
+RIVAL = "random"
 
 
 def note(directory: Path, *, test: Mapping[str, float] | None = None, against: Path | None = None) -> None:
@@ -41,18 +43,21 @@ def note(directory: Path, *, test: Mapping[str, float] | None = None, against: P
 
 
 def summaries(directory: Path) -> tuple[Summary, Summary | None]:
-    """Read a study, and the one that it is compared with, if any.
+    """Read a study, and the one that it is compared with: as noted, else one in its folder ``random``, else none.
 
     Raises:
         StudyError: There is no study, or something in its directory cannot be read.
     """
     notes = _notes(directory)
     study = Summary(StudyRecord.read(directory), notes.get("test", {}))
-    if "against" not in notes:
+    other = directory / notes.get("against", RIVAL)
+    chosen = "against" in notes
+    if not chosen and not (other / FILE).exists():
         return study, None
-    other = directory / notes["against"]
     rival = Summary(StudyRecord.read(other), _notes(other).get("test", {}))
     if (rival.metric, rival.unit) != (study.metric, study.unit):
+        if not chosen:
+            return study, None
         mine, theirs = (f"{each.metric} over {each.unit}" for each in (study, rival))
         raise StudyError(f"{other}: cannot be compared with {directory}: {theirs}, not {mine}")
     return study, rival

@@ -11,10 +11,12 @@ from plotly.subplots import make_subplots
 from shoal.report.axes import Axis, text
 from shoal.report.lineage import tree
 from shoal.report.lines import Lines
-from shoal.report.style import BEST, CROWD, FONTS, GRID, INK, KIN, QUIET, RIVAL, SCALE
+from shoal.report.style import BEST, CROWD, FONTS, GRID, INK, KIN, QUIET, RIVAL, SCALE, shades
 from shoal.report.summary import Summary, contest_window
 
 SVG_POINTS = 30_000  # beyond these, lines are drawn by WebGL: less sharp, but the page stays quick
+LETTER = 7.0  # pixels, about
+WIDTH = 900  # of a picture on a wide screen, in pixels
 
 AXIS = {
     "gridcolor": GRID,
@@ -42,10 +44,16 @@ def curves(summary: Summary) -> go.Figure:
     figure = _figure(height=440)
     low, high = summary.window()
     groups = summary.curves(survived=False), summary.curves(survived=True), summary.best_curve()
-    _groups(figure, *groups, hover=f"trial %{{customdata}}<br>%{{x}} {summary.unit}: %{{y:.4f}}")
+    hover = f"trial %{{customdata}}<br>%{{x}} {summary.unit}: %{{y:.4f}}<extra></extra>"
+    _groups(figure, *groups, hover=hover)
+    if len((single := summary.curves().single()).x):
+        figure.add_scatter(
+            x=single.x, y=single.y, customdata=single.trial, mode="markers", marker={"color": CROWD, "size": 7},
+            showlegend=False, hovertemplate=hover,
+        )  # fmt: skip
     if len((gone := summary.diverged()).x):
         crosses = {"symbol": "x-thin", "size": 8, "line": {"width": 1.5, "color": INK}}
-        hover = "trial %{customdata} diverged after %{x} " + summary.unit + "<extra></extra>"
+        hover = f"trial %{{customdata}} diverged after %{{x}} {summary.unit}<extra></extra>"
         figure.add_scatter(
             x=gone.x, y=np.clip(gone.y, low, high), customdata=gone.trial, mode="markers", marker=crosses,
             name="diverged", hovertemplate=hover, cliponaxis=False,
@@ -53,7 +61,7 @@ def curves(summary: Summary) -> go.Figure:
     if summary.record.best is not None:
         _mark(figure, summary.record.best_progress, summary.best, f"trial {summary.record.best}: {text(summary.best)}")
     figure.update_yaxes(range=[low, high], title_text=summary.metric_label)
-    figure.update_xaxes(title_text=summary.unit)
+    figure.update_xaxes(title_text=summary.unit, rangemode="tozero")
     return figure
 
 
@@ -68,7 +76,7 @@ def comparison(summary: Summary, rival: Summary) -> go.Figure:
             hover = f"{label}<br>%{{x}} {study.unit}: %{{y:.4f}}<extra></extra>"
             figure.add_scatter(x=progress, y=values, mode="lines", line=line, name=label, hovertemplate=hover)
     figure.update_yaxes(range=contest_window(summary, rival), title_text=summary.metric_label)
-    figure.update_xaxes(title_text=summary.unit)
+    figure.update_xaxes(title_text=summary.unit, rangemode="tozero")
     return figure
 
 
@@ -76,7 +84,7 @@ def lineage(summary: Summary) -> go.Figure:
     """The family tree."""
     figure = _figure(height=600)
     family = tree(summary)
-    _groups(figure, family.extinct, family.surviving, family.best, hover="trial %{customdata}")
+    _groups(figure, family.extinct, family.surviving, family.best, hover="trial %{customdata}<extra></extra>")
     for trial, row in family.founders:
         figure.add_annotation(x=0, y=row, text=str(trial), xanchor="right", showarrow=False, font={"size": 11})
     figure.update_yaxes(visible=False, range=[-2, family.height + 1])
@@ -99,24 +107,30 @@ def schedules(summary: Summary) -> go.Figure:
             summary.schedule(axis, survived=True),
             summary.best_schedule(axis),
         )
-        _groups(figure, *groups, hover="trial %{customdata}", shape="hv", legend=place == 0, row=row, col=col)
+        _groups(
+            figure, *groups, hover="trial %{customdata}<extra></extra>", shape="hv", legend=place == 0, row=row, col=col
+        )
         figure.update_yaxes(**AXIS, **_ticks(axis), range=[-0.03, 1.03], row=row, col=col)
     figure.update_xaxes(**AXIS)
     figure.update_xaxes(title_text=summary.unit, showticklabels=True, row=rows)
     figure.update_layout(legend={"y": 1 + 40 / (210 * rows)})
+    for title, axis in zip(figure.layout.annotations, figure.select_xaxes(), strict=False):
+        title.update(x=axis.domain[0], xanchor="left", font={"size": 14})
     return figure
 
 
 def parallel(summary: Summary) -> go.Figure:
     """Every config as a line across its hyperparameters to its metric."""
     axes, table = summary.parallel()
-    figure = _figure(height=460)
+    slanted = max(len(axis.name) for axis in axes) * LETTER > WIDTH / len(axes)
+    figure = _figure(height=540 if slanted else 480)
     dimensions = [
         {"label": axis.name, "values": table[:, i], "range": [0, 1], **_ticks(axis)} for i, axis in enumerate(axes)
     ]
-    line = {"color": table[:, -1], "colorscale": SCALE, "cmin": 0, "cmax": 1}
+    line = {"color": shades(len(table)), "colorscale": SCALE, "cmin": 0, "cmax": 1}
     figure.add_parcoords(dimensions=dimensions, line=line, labelfont={"size": 13}, tickfont={"size": 11})
-    figure.update_layout(margin={"l": 56, "r": 56, "t": 56, "b": 24})
+    figure.update_traces(labelangle=-30 if slanted else 0)
+    figure.update_layout(margin={"l": 56, "r": 84 if slanted else 56, "t": 130 if slanted else 76, "b": 24})
     return figure
 
 
@@ -139,19 +153,26 @@ def _groups(
     groups = [(extinct, CROWD, 0.8, "trials"), (best, BEST, 2.6, "the best")]
     if len(surviving.x):
         groups[:1] = [(extinct, CROWD, 0.8, "died out"), (surviving, KIN, 0.8, "led to the final population")]
+    # One kind for all: whatever WebGL draws lies above the rest.
+    trace = go.Scatter if max(len(lines.x) for lines, *_ in groups) < SVG_POINTS else go.Scattergl
     for lines, colour, width, name in groups:
-        trace = go.Scatter if len(lines.x) < SVG_POINTS else go.Scattergl
+        if not len(lines.x):
+            continue
         line = {"color": colour, "width": width, "shape": shape}
         data = {"x": lines.x, "y": lines.y, "customdata": lines.trial}
-        words = {"name": name, "legendgroup": name, "showlegend": legend, "hovertemplate": hover + "<extra></extra>"}
+        words = {"name": name, "legendgroup": name, "showlegend": legend, "hovertemplate": hover}
         figure.add_trace(trace(**data, **words, mode="lines", line=line), row=row, col=col)
 
 
 def _mark(figure: go.Figure, x: float, y: float, label: str) -> None:
     figure.add_scatter(
-        x=[x], y=[y], mode="markers+text", text=[label], textposition="top left", textfont={"color": BEST},
-        marker={"size": 9, "color": BEST}, showlegend=False, hoverinfo="skip", cliponaxis=False,
+        x=[x], y=[y], mode="markers", marker={"size": 9, "color": BEST},
+        showlegend=False, hoverinfo="skip", cliponaxis=False,
     )  # fmt: skip
+    clear = {"bgcolor": "rgba(255,255,255,0.8)", "borderpad": 1}  # it may stand on lines
+    figure.add_annotation(
+        x=x, y=y, text=label, xanchor="right", yshift=16, showarrow=False, font={"color": BEST}, **clear
+    )
 
 
 def _ticks(axis: Axis) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def write_html(summary: Summary, rival: Summary | None, path: Path) -> None:
     page = template.substitute(
         title=escape(tables.title(summary)),
         subtitle=escape(tables.subtitle(summary)),
-        sections="\n".join([*_words(summary, rival), *_pictures(summary, rival)]),
+        sections="\n".join([*_words(summary, rival), *_pictures(summary, rival), *_trials(summary)]),
         version=escape(str(summary.record.header["version"])),
         plotly=get_plotlyjs(),
     )
@@ -35,7 +35,7 @@ def write_html(summary: Summary, rival: Summary | None, path: Path) -> None:
 def _words(summary: Summary, rival: Summary | None) -> Iterator[str]:
     yield _table(tables.scores(summary, rival))
     if summary.record.best is None:
-        yield "<p>Every trial diverged: there is no best one.</p>"
+        yield '<p class="lone">Every trial diverged: there is no best one.</p>'
         return
     yield "<h2>The best</h2>"
     schedule = tables.schedule(summary)
@@ -55,12 +55,13 @@ def _pictures(summary: Summary, rival: Summary | None) -> Iterator[str]:
             "The best and the median trial at each moment.",
             figures.comparison(summary, rival),
         )
-    yield _picture(
-        "Learning curves",
-        "Every trial. An heir's line leaves its donor's where it took over the weights. "
-        "The dark line is the way of the best.",
-        figures.curves(summary),
-    )
+    if summary.learned:
+        heirs = " An heir's line leaves its donor's where it took over the weights." if summary.inherits else ""
+        yield _picture(
+            "Learning curves",
+            f"Every trial.{heirs} The dark line is the way of the best.",
+            figures.curves(summary),
+        )
     if summary.inherits:
         yield _picture(
             "Lineage",
@@ -72,11 +73,19 @@ def _pictures(summary: Summary, rival: Summary | None) -> Iterator[str]:
         yield _picture(
             "Hyperparameters over time", f"What the trials were trained with, in {unit}.", figures.schedules(summary)
         )
+    if summary.axes and summary.learned:
         yield _picture(
             "Every config and what it reached",
             "A line is one config, the darker the better. Drag along an axis to select, drag a name to move its axis.",
             figures.parallel(summary),
         )
+
+
+def _trials(summary: Summary) -> Iterator[str]:
+    table = tables.trials(summary)
+    if table.rows:
+        shown = f"{len(table.rows)} of {len(summary.record.trials)}, by their last report"
+        yield f'<h2>Trials</h2>\n<p class="quiet">The best {shown}.</p>\n<div class="many">{_table(table)}</div>'
 
 
 def _picture(title: str, caption: str, figure: Any) -> str:

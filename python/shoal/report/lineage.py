@@ -17,12 +17,18 @@ from shoal.report.lines import Lines, Point, merge
 from shoal.report.strands import Strand
 from shoal.report.summary import Summary
 
+MOST_LABELS = 36  # one above the other
+
 Outline = NDArray[np.int64]  # (moments,) rows that a family takes, 0 where nobody of it lives
 
 
 @dataclass(frozen=True)
 class Tree:
-    """Lines of progress against row. ``founders``: (trial, row) of those whose descendants live to the end."""
+    """Lines of progress against row.
+
+    ``founders``: (trial, row) of those whose descendants live to the end, from the top; where labels would
+    overlap, only the larger family's.
+    """
 
     extinct: Lines
     surviving: Lines
@@ -39,13 +45,23 @@ def tree(summary: Summary) -> Tree:
         return merge((pieces[i].trial, _branch(pieces, row, i, end)) for i, end in chosen)
 
     whole = [(i, piece.end) for i, piece in enumerate(pieces)]
+    height = max(row, default=0)
     return Tree(
         lines([branch for branch in whole if branch[0] not in survivors]),
         lines([branch for branch in whole if branch[0] in survivors]),
         lines(summary.line_of_descent()),
-        max(row, default=0),
-        [(pieces[i].trial, row[i]) for i in sorted(survivors) if pieces[i].parent is None],
+        height,
+        _apart([(pieces[i].trial, row[i]) for i in survivors if pieces[i].parent is None], height / MOST_LABELS),
     )
+
+
+def _apart(founders: Sequence[tuple[int, int]], distance: float) -> list[tuple[int, int]]:
+    """The (trial, row) from the top whose rows keep a distance."""
+    kept: list[tuple[int, int]] = []
+    for trial, row in sorted(founders, key=lambda founder: -founder[1]):
+        if not kept or kept[-1][1] - row >= distance:
+            kept.append((trial, row))
+    return kept
 
 
 def rows(pieces: Sequence[Strand]) -> list[int]:

@@ -21,10 +21,16 @@ class Lines:
     y: NDArray[np.float32]
     trial: NDArray[np.int32]
 
+    def single(self) -> Lines:
+        """Return the points without a neighbour: as lines they could not be seen."""
+        gap = np.concatenate(([True], np.isnan(self.y), [True]))
+        alone = gap[:-2] & ~gap[1:-1] & gap[2:]
+        return Lines(self.x[alone], self.y[alone], self.trial[alone])
+
 
 def merge(lines: Iterable[tuple[int, Sequence[Point]]]) -> Lines:
     """Merge (trial, points) pairs; points that are not finite break their line."""
-    lines = list(lines)
+    lines = [line for line in lines if line[1]]
     stride = 1 + sum(len(points) for _, points in lines) // MOST_POINTS
     x: list[float] = []
     y: list[float] = []

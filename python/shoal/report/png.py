@@ -11,7 +11,7 @@ import numpy as np
 from shoal.report.axes import Axis, text
 from shoal.report.lineage import tree
 from shoal.report.lines import Lines
-from shoal.report.style import BEST, CROWD, FONTS, GRID, INK, KIN, QUIET, RIVAL, SCALE
+from shoal.report.style import BEST, CROWD, FONTS, GRID, INK, KIN, QUIET, RIVAL, SCALE, shades
 from shoal.report.summary import Summary, contest_window
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ LOOK: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.titlelocation": "left",
     "axes.titlesize": 12,
-    "axes.titlepad": 14,
+    "axes.titlepad": 9,
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": GRID,
@@ -48,13 +48,16 @@ def write_pngs(summary: Summary, rival: Summary | None, directory: Path) -> None
     import matplotlib as mpl
     from matplotlib.figure import Figure  # without pyplot: no window system, no global state
 
-    pictures: dict[str, Callable[[Figure], None]] = {"learning_curves": lambda f: curves(f, summary)}
+    pictures: dict[str, Callable[[Figure], None]] = {}
+    if summary.learned:
+        pictures["learning_curves"] = lambda f: curves(f, summary)
     if rival is not None:
         pictures["comparison"] = lambda f: comparison(f, summary, rival)
     if summary.inherits:
         pictures["lineage"] = lambda f: lineage(f, summary)
     if summary.axes:
         pictures["schedules"] = lambda f: schedules(f, summary)
+    if summary.axes and summary.learned:
         pictures["parallel"] = lambda f: parallel(f, summary)
     with mpl.rc_context(LOOK):  # type: ignore[arg-type]  # its keys are typed one by one
         for name, draw in pictures.items():
@@ -68,6 +71,8 @@ def curves(figure: Figure, summary: Summary) -> None:
     ax = figure.subplots()
     low, high = summary.window()
     _groups(ax, summary.curves(survived=False), summary.curves(survived=True), summary.best_curve())
+    if len((single := summary.curves().single()).x):
+        ax.plot(single.x, single.y, "o", color=CROWD, markersize=5)
     if len((diverged := summary.diverged()).x):
         seen = np.clip(diverged.y, low, high)  # NaN, which separates the points, stays NaN
         ax.plot(diverged.x, seen, "x", color=INK, markersize=6, clip_on=False, label="diverged")
@@ -75,6 +80,7 @@ def curves(figure: Figure, summary: Summary) -> None:
         _mark(ax, summary.record.best_progress, summary.best, f"trial {summary.record.best}: {text(summary.best)}")
     ax.set(ylim=(low, high), xlabel=summary.unit, ylabel=summary.metric_label, title="Learning curves")
     ax.margins(x=0.01)
+    ax.set_xlim(left=0)
     _legend(ax)
 
 
@@ -88,6 +94,7 @@ def comparison(figure: Figure, summary: Summary, rival: Summary) -> None:
     ax.set(ylim=contest_window(summary, rival), xlabel=summary.unit, ylabel=summary.metric_label)
     ax.set_title(f"{summary.method} and {rival.method}")
     ax.margins(x=0.01)
+    ax.set_xlim(left=0)
     _legend(ax)
 
 
@@ -135,8 +142,8 @@ def parallel(figure: Figure, summary: Summary) -> None:
     ax = figure.subplots()
     axes, table = summary.parallel()
     scale = LinearSegmentedColormap.from_list("shoal", SCALE)
-    for positions in table:
-        ax.plot(positions, color=scale(positions[-1]), linewidth=0.6 + positions[-1], alpha=0.8)
+    for positions, shade in zip(table, shades(len(table)), strict=True):
+        ax.plot(positions, color=scale(shade), linewidth=0.6 + shade, alpha=0.8)
 
     for place, axis in enumerate(axes):
         ax.axvline(place, color=QUIET, linewidth=0.8)
@@ -146,7 +153,10 @@ def parallel(figure: Figure, summary: Summary) -> None:
             ax.annotate(
                 label, *where, textcoords="offset points", ha=align, va="center", fontsize=8, path_effects=_halo()
             )
-    ax.set_xticks(range(len(axes)), [axis.name for axis in axes])
+    longest = max(len(axis.name) for axis in axes)
+    figure.set_figwidth(max(8, 0.9 * len(axes)))
+    slant: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if longest > 12 else {}
+    ax.set_xticks(range(len(axes)), [axis.name for axis in axes], **slant)
     ax.set(yticks=[], ylim=(-0.03, 1.03), title="Every config and what it reached")
     ax.spines[["left", "bottom"]].set_visible(False)
     ax.grid(visible=False)
@@ -158,7 +168,8 @@ def _groups(ax: Axes, extinct: Lines, surviving: Lines, best: Lines, **style: An
     if len(surviving.x):
         groups[:1] = [(extinct, CROWD, 0.7, "died out"), (surviving, KIN, 0.7, "led to the final population")]
     for lines, colour, width, label in groups:
-        ax.plot(lines.x, lines.y, color=colour, linewidth=width, label=label, **style)
+        if len(lines.x):
+            ax.plot(lines.x, lines.y, color=colour, linewidth=width, label=label, **style)
 
 
 def _mark(ax: Axes, x: float, y: float, label: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from shoal.manager.record import StudyRecord
 from shoal.report.axes import Axis, parameter_axis, range_axis
@@ -51,6 +51,11 @@ class Summary:
     def metric_label(self) -> str:
         """The metric as an axis calls it: of a network, the strategy sees the validation part."""
         return f"validation {self.metric}" if self.metric in ("accuracy", "loss") else self.metric.replace("_", " ")
+
+    @property
+    def learned(self) -> bool:
+        """Whether any trial has a finite metric, so that there is something to draw."""
+        return any(math.isfinite(value) for strand in self.strands for _, value in strand.points)
 
     @property
     def inherits(self) -> bool:
@@ -98,12 +103,7 @@ class Summary:
     def window(self) -> tuple[float, float]:
         """The range of the metric that is worth looking at: without the first steps and the worst of the trials."""
         lines = self.curves()
-        late = lines.y[np.isfinite(lines.y) & (lines.x > 0.1 * np.nanmax(lines.x, initial=0))]
-        if late.size == 0:
-            return (0.0, 1.0)
-        low, high = np.quantile(late, (0.15, 1.0) if self.maximise else (0.0, 0.85))
-        margin = 0.04 * (high - low) or 0.5
-        return float(low - margin), float(high + margin)
+        return self._without_worst(lines.y[lines.x > 0.1 * np.nanmax(lines.x, initial=0)], 0.05)
 
     def schedule(self, axis: Axis, survived: bool) -> Lines:
         """Where one hyperparameter stood on its axis, for the strands that survived or not; to be drawn as steps."""
@@ -115,12 +115,15 @@ class Summary:
         return merge([(self.record.best or 0, [*steps, (self.record.best_progress, steps[-1][1])] if steps else [])])
 
     def parallel(self) -> tuple[list[Axis], NDArray[np.float64]]:
-        """Axes for the hyperparameters, the progress and the metric, and the (strands, axes) positions, best last."""
+        """Axes for the hyperparameters, the progress and the metric, and the (strands, axes) positions, best last.
+
+        The worst third lies at the bottom of the metric's axis.
+        """
         known = [s for s in self.strands if s.points and math.isfinite(s.points[-1][1])]
         known.sort(key=lambda s: s.points[-1][1], reverse=not self.maximise)
         if len(known) > MOST_PARALLEL:
             known = [known[i] for i in np.linspace(0, len(known) - 1, MOST_PARALLEL).astype(int)]
-        axes = [*self.axes, range_axis(self.metric, *self.window())]
+        axes = [*self.axes, range_axis(self.metric, *self._without_worst([s.points[-1][1] for s in known], 0.33))]
         ends = {strand.end for strand in known}
         if len(ends) > 1:
             axes.insert(-1, range_axis(self.unit, 0, max(ends)))
@@ -132,6 +135,15 @@ class Summary:
         """The strands that led to the best, oldest first, each with the progress where the next one left it."""
         left = [self.strands[index].start for index in self.ancestors[1:]]
         return list(zip(self.ancestors, [*left, self.record.best_progress], strict=False))
+
+    def _without_worst(self, values: ArrayLike, share: float) -> tuple[float, float]:
+        finite = np.asarray(values, dtype=np.float64)
+        finite = finite[np.isfinite(finite)]
+        if finite.size == 0:
+            return (0.0, 1.0)
+        low, high = np.quantile(finite, (share, 1.0) if self.maximise else (0.0, 1.0 - share))
+        margin = 0.04 * (high - low) or 0.05 * abs(high) or 0.5
+        return float(low - margin), float(high + margin)
 
     def _chosen(self, survived: bool | None) -> Iterator[Strand]:
         return (s for i, s in enumerate(self.strands) if survived is None or (i in self.survivors) == survived)
@@ -158,5 +170,5 @@ def contest_window(*studies: Summary) -> tuple[float, float]:
         parts += [best[late], median[late]]
     values = np.concatenate(parts)
     low, high = (values.min(), values.max()) if values.size else (0.0, 1.0)
-    margin = 0.04 * (high - low) or 0.5
+    margin = 0.04 * (high - low) or 0.05 * abs(high) or 0.5
     return float(low - margin), float(high + margin)

@@ -59,6 +59,23 @@ def schedule(summary: Summary) -> Table | None:
     return Table([summary.unit, *changing], rows) if changing else None
 
 
+def trials(summary: Summary, most: int = 20) -> Table:
+    """The best trials by their last report, and what they were trained with in the end."""
+    record, names = summary.record, [axis.name for axis in summary.axes]
+    ranked = sorted(
+        (trial for trial in record.trials.values() if trial.reports),
+        key=lambda trial: (trial.diverged, trial.score, trial.id),
+    )
+    rows = []
+    for trial in ranked[:most]:
+        score = "diverged" if trial.diverged else text(record.figure(trial.score))
+        donor = [str(trial.parents[-1][1] if trial.parents else "")] if summary.inherits else []
+        config = [text(trial.config[name]) for name in names]
+        rows.append([str(trial.id), score, str(trial.progress), trial.status, *donor, *config])
+    heir_of = ["heir of"] if summary.inherits else []
+    return Table(["trial", summary.metric, summary.unit, "status", *heir_of, *names], rows)
+
+
 def _scores(study: Summary, tested: bool) -> list[str]:
     record = study.record
     cells = [study.method, "-" if record.best is None else text(study.best)]

@@ -1,0 +1,74 @@
+"""The tables, and the study that another one is compared with where nobody says which."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from shoal import report
+from shoal.manager.record import StudyRecord
+from shoal.report import Summary
+from shoal.report.tables import trials
+
+
+def test_the_best_trials_come_first_and_diverged_ones_last(journal, pbt_events):
+    record = StudyRecord.read(journal(pbt_events(members=60, rounds=2, interval=1)))
+    table = trials(Summary(record, {}), most=60)
+    assert table.header[:5] == ["trial", "accuracy", "epochs", "status", "heir of"]
+    assert table.header[5:] == ["lr", "momentum", "batch_size", "width", "dropout", "nesterov"]  # not the constant
+    scores = [row[1] for row in table.rows]
+    finite = [float(score) for score in scores if score != "diverged"]
+    assert 0 < len(finite) < len(scores) == 60
+    assert finite == sorted(finite, reverse=True)
+    assert set(scores[len(finite) :]) == {"diverged"}
+    donors = {row[0]: row[4] for row in table.rows}
+    for trial in record.trials.values():
+        assert donors[str(trial.id)] == (str(trial.parents[-1][1]) if trial.parents else "")
+    assert trials(Summary(record, {}), most=7).rows == table.rows[:7]
+
+
+def test_without_heirs_there_is_no_column_for_them(journal, random_events):
+    table = trials(Summary(StudyRecord.read(journal(random_events(trials=3, epochs=4))), {}))
+    assert "heir of" not in table.header
+    assert {len(row) for row in table.rows} == {len(table.header)}
+
+
+def test_the_page_has_the_trials(journal, random_events):
+    page = report.write(journal(random_events(trials=25, epochs=4))).read_text(encoding="utf-8")
+    assert "The best 20 of 25, by their last report." in page
+
+
+@pytest.fixture
+def pair(journal, pbt_events, random_events):
+    """A study with another one in its folder ``random``."""
+    directory, other = journal(pbt_events(members=5, rounds=2)), random_events(trials=4, epochs=6)
+    return directory, other, lambda: shutil.move(journal(other, "other"), directory / "random")
+
+
+def test_a_study_in_the_folder_random_is_the_rival(pair):
+    directory, _, put = pair
+    assert report.summaries(directory)[1] is None
+    put()
+    study, rival = report.summaries(directory)
+    assert (study.method, rival.method) == ("PBT", "Random")
+
+
+def test_the_one_that_was_chosen_goes_before_it(pair, journal, random_events):
+    directory, _, put = pair
+    put()
+    report.note(directory, against=journal(random_events(trials=2, epochs=3), "chosen"))
+    assert len(report.summaries(directory)[1].record.trials) == 2
+
+
+def test_one_that_cannot_be_compared_is_none(pair):
+    directory, other, put = pair
+    other[0]["metric"] = "loss"
+    put()
+    assert report.summaries(directory)[1] is None
+
+
+def test_a_folder_random_without_a_study_is_none(pair):
+    directory, _, _ = pair
+    (directory / "random").mkdir()
+    assert report.summaries(directory)[1] is None
