@@ -99,7 +99,10 @@ class Result:
         return write(self.directory, test=metrics)
 
     def _test(self, data: Dataset) -> Metrics:
+        if self.record.best is None:
+            return {}  # the report says that all diverged
         model = self.best.model
         if not isinstance(model, Population):
             raise ValueError(f"test: must be metrics by name in a study of trainables, got {data!r}")
-        return {name: float(value[0]) for name, value in model.evaluate(data).items()}
+        metrics = {name: float(value[0]) for name, value in model.evaluate(data).items()}
+        return {**metrics, "samples": len(data)}
