@@ -1,4 +1,8 @@
 # The core library. Everything in csrc but the bindings; no Python, no third-party code.
+if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU" OR CMAKE_CXX_COMPILER_VERSION VERSION_LESS 12)
+  message(FATAL_ERROR "The kernels are written in GCC's vector extensions and need g++ 12 or newer, "
+    "got ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}. Set CXX=g++.")
+endif()
 find_package(Threads REQUIRED)
 
 file(GLOB core_sources CONFIGURE_DEPENDS
