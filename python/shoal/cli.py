@@ -138,14 +138,10 @@ def report(
     ] = None,
 ) -> None:
     """Write report.html and its pictures of a study, running or ended."""
-    from shoal.manager.record import StudyRecord
-    from shoal.report import note, summaries, write
+    from shoal.report import note, write
 
-    StudyRecord.read(study)
-    rival = compare or study / "random"
-    if compare is not None or (summaries(study)[1] is None and rival.is_dir()):
-        StudyRecord.read(rival)
-        note(study, against=rival)
+    if compare is not None:
+        note(study, against=compare)
     typer.echo(write(study))
 
 

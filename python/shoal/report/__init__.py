@@ -33,11 +33,15 @@ def note(directory: Path, *, test: Mapping[str, float] | None = None, against: P
         directory: Of the study.
         test: The best network's metrics on data that the study has not seen.
         against: Directory of a study to compare with.
+
+    Raises:
+        StudyError: The two cannot be compared, or there is no study; nothing is kept then.
     """
     notes = _notes(directory)
     if test is not None:
         notes["test"] = {name: float(value) for name, value in test.items()}
     if against is not None:
+        _rival(directory, _summary(directory), against)
         notes["against"] = os.path.relpath(against, directory)
     (directory / NOTES).write_text(json.dumps(notes) + "\n", encoding="utf-8")
 
@@ -49,18 +53,30 @@ def summaries(directory: Path) -> tuple[Summary, Summary | None]:
         StudyError: There is no study, or something in its directory cannot be read.
     """
     notes = _notes(directory)
-    study = Summary(StudyRecord.read(directory), notes.get("test", {}))
-    other = directory / notes.get("against", RIVAL)
-    chosen = "against" in notes
-    if not chosen and not (other / FILE).exists():
+    study = _summary(directory)
+    if "against" in notes:
+        return study, _rival(directory, study, directory / notes["against"])
+    other = directory / RIVAL
+    if not (other / FILE).exists():
         return study, None
-    rival = Summary(StudyRecord.read(other), _notes(other).get("test", {}))
-    if (rival.metric, rival.unit) != (study.metric, study.unit):
-        if not chosen:
-            return study, None
+    rival = _summary(other)
+    return study, rival if _comparable(study, rival) else None
+
+
+def _summary(directory: Path) -> Summary:
+    return Summary(StudyRecord.read(directory), _notes(directory).get("test", {}))
+
+
+def _comparable(study: Summary, rival: Summary) -> bool:
+    return (rival.metric, rival.unit) == (study.metric, study.unit)
+
+
+def _rival(directory: Path, study: Summary, other: Path) -> Summary:
+    rival = _summary(other)
+    if not _comparable(study, rival):
         mine, theirs = (f"{each.metric} over {each.unit}" for each in (study, rival))
         raise StudyError(f"{other}: cannot be compared with {directory}: {theirs}, not {mine}")
-    return study, rival
+    return rival
 
 
 def write(directory: Path, record: StudyRecord | None = None, *, test: Mapping[str, float] | None = None) -> Path:
