@@ -87,7 +87,8 @@ def write(directory: Path, record: StudyRecord | None = None, *, test: Mapping[s
         record: What happened; by default the directory's journal is read.
         test: See `note`.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    if record is not None:
+        directory.mkdir(parents=True, exist_ok=True)
     if test is not None:
         note(directory, test=test)
     study, rival = summaries(directory) if record is None else (Summary(record, test or {}), None)
