@@ -10,6 +10,7 @@ XLA's options for vector width, oneDNN, XNNPACK, fast math and scheduling gain n
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
@@ -23,7 +24,7 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"sigmoid": jax.nn.sigmoid, "tanh
 Tree = Any  # parameters as a list of (weight, bias), or something of that structure
 
 
-class _Jax:
+class _Jax(ABC):
     def __init__(self, net: nets.Net, data: nets.Data, weights: nets.Weights, rates: nets.Floats) -> None:
         self.net, self.scale = net, data.scale
         self.data = (jnp.asarray(data.x), jnp.asarray(data.y))
@@ -45,8 +46,9 @@ class _Jax:
         self.steps += self.order.shape[1]
         return np.asarray(losses)  # waits for the result
 
+    @abstractmethod
     def _population(self, params: Tree, state: Tree, rates: Any, order: Any, start: Any, x: Any, y: Any) -> Any:
-        raise NotImplementedError
+        """Train all members on ``order`` (P, steps, B)."""
 
     def _member(self, params: Tree, state: Tree, rate: Any, order: Any, start: Any, x: Any, y: Any) -> Any:
         """Train one member on its ``order`` (steps, B); ``start`` steps were made before."""
