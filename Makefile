@@ -75,7 +75,7 @@ processors: cpp-test
 # Without the kernels, whose vector extensions are GCC's.
 tidy: .venv/installed-test
 	$(CMAKE) -B build/tidy -DCMAKE_UNITY_BUILD=OFF $(WITH_PYTHON)
-	$(BIN)/clang-tidy -p build/tidy --quiet $(filter-out csrc/kernels/cpu_%,$(filter csrc/%.cpp,$(CPP_FILES)))
+	$(BIN)/clang-tidy -p build/tidy --quiet $(filter csrc/%.cpp,$(CPP_FILES))
 
 # The C++ example, as another project would build it: against the installed package.
 embed: cpp-test

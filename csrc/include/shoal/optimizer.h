@@ -31,7 +31,7 @@ struct Hyperparameters {
   float beta2 = 0.999f;          // [0, 1); adam, adamw, rmsprop
   float epsilon = 1e-8f;         // > 0; adam, adamw, rmsprop, adagrad
   std::int64_t batch_size = 32;  // >= 1
-  std::vector<float> dropout;    // one rate in [0, 1) per dropout layer; empty: the network's own rates
+  std::vector<float> dropout{};  // one rate in [0, 1) per dropout layer; empty: the network's own rates
 };
 
 }  // namespace shoal
