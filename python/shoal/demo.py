@@ -13,6 +13,7 @@ from shoal import data as datasets
 from shoal import nn, search
 from shoal.data import Dataset
 from shoal.errors import StudyError
+from shoal.manager.journal import FILE as JOURNAL
 from shoal.manager.record import StudyRecord
 from shoal.population import devices
 from shoal.report.axes import text
@@ -106,8 +107,9 @@ def _clear_finished(directory: Path) -> None:
         return
     if finished:
         shutil.rmtree(directory / "random")
-        for path in (directory / "journal.jsonl", *directory.glob("*.safetensors")):
-            path.unlink(missing_ok=True)
+        for pattern in (JOURNAL, "snapshot-*.safetensors", "best.safetensors"):  # what a study writes, and no more
+            for path in directory.glob(pattern):
+                path.unlink()
 
 
 def _tell(console: Console, results: dict[str, Result], test: Dataset) -> None:

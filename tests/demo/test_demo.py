@@ -32,13 +32,13 @@ def test_it_trains_both_methods_and_writes_the_report(tmp_path, capsys):
 def test_one_that_has_ended_starts_over_and_finds_the_same(tmp_path, capsys):
     run(tmp_path)
     first = capsys.readouterr().out
-    (tmp_path / "mine.txt").write_text("not the demo's")
+    (tmp_path / "mine.safetensors").write_text("not the demo's")
     run(tmp_path)
     second = capsys.readouterr().out
     scores = [[line.split()[:-1] for line in out.splitlines() if line.startswith("PBT ")] for out in (first, second)]
     assert scores[0] == scores[1]
     assert len(scores[0]) == 1
-    assert (tmp_path / "mine.txt").exists()
+    assert (tmp_path / "mine.safetensors").exists()
 
 
 def test_one_that_was_stopped_goes_on(tmp_path, monkeypatch):
