@@ -1,6 +1,7 @@
 """Small data files in the published formats, written from their descriptions."""
 
 import gzip
+import lzma
 import struct
 
 import numpy as np
@@ -46,3 +47,26 @@ def write_cifar10_folder(folder, n=4):
         (folder / file).write_bytes(cifar_bytes(images, labels))
         written[file] = images, labels
     return written
+
+
+def write_cifar100_folder(folder, n=200):
+    """Write the two files of CIFAR-100 with n records each; return images and fine labels by file name."""
+    rng = np.random.default_rng(1)
+    written = {}
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in ("train.bin", "test.bin"):
+        images, labels = rng.integers(0, 256, (n, 32, 32, 3), dtype=np.uint8), (np.arange(n) % 100).astype(np.uint8)
+        (folder / file).write_bytes(cifar_bytes(images, labels // 5, labels))
+        written[file] = images, labels
+    return written
+
+
+def packed_planes(images, part):
+    """Pack (n, 32, 32, 3) images into three arrays of an .npz archive."""
+    red, green, blue = np.moveaxis(images, -1, 0)
+    arrays = {}
+    for plane, values in {"g": green, "rg": red - green, "bg": blue - green}.items():
+        differences = np.diff(values, axis=2, prepend=np.uint8(0))
+        differences[:, :, 0] = np.diff(values[:, :, 0], axis=1, prepend=np.uint8(0))
+        arrays[f"x_{part}_{plane}"] = np.frombuffer(lzma.compress(differences.tobytes()), np.uint8)
+    return arrays

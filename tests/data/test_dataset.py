@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shoal.data import Dataset, from_arrays, standardise
+from shoal.data import Dataset, dataset, from_arrays, standardise
 from shoal.errors import DataError
 
 X = np.arange(24, dtype=np.uint8).reshape(4, 3, 2)
@@ -81,6 +81,48 @@ def test_a_constant_feature_becomes_zero_even_where_it_varies_later():
     np.testing.assert_array_equal(test.normalised(), 0)
 
 
+@pytest.mark.parametrize("shape", [(9, 5, 4, 3), (9, 5, 4, 1), (9, 5, 4), (1, 1, 2, 2)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("block", [1, 7, 2**20])  # numbers at a time: less than a sample, a sample or two, all
+def test_every_channel_gets_its_own_mean_and_variance(monkeypatch, shape, dtype, block):
+    monkeypatch.setattr(dataset, "_BLOCK", block)
+    x = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+    channels = shape[3] if len(shape) == 4 else 1
+    pixels = x.reshape(-1, channels).astype(np.float64)
+    data = from_arrays(x, np.zeros(len(x)), normalise="channel")
+    wanted = (pixels - pixels.mean(axis=0)) / pixels.std(axis=0)
+    # scale and shift rounded to float32, up to 2 deviations each, then the sum
+    np.testing.assert_allclose(data.normalised().reshape(-1, channels), wanted, atol=1e-6)
+    np.testing.assert_array_equal(data.x, x)
+
+
+def test_other_parts_are_normalised_by_the_channels_of_the_first():
+    train = from_arrays(np.array([[0, 10], [4, 30]], np.uint8).reshape(1, 2, 1, 2), [0.0])
+    valid = from_arrays(np.array([[6, 20], [2, 40]], np.uint8).reshape(1, 2, 1, 2), [0.0])
+    train, valid = standardise(train, valid, per="channel")
+    np.testing.assert_array_equal(train.normalised().reshape(2, 2), [[-1, -1], [1, 1]])
+    np.testing.assert_array_equal(valid.normalised().reshape(2, 2), [[2, 0], [0, 2]])
+
+
+def test_a_constant_channel_becomes_zero_even_where_it_varies_later():
+    x = np.random.default_rng(0).integers(0, 256, (30, 4, 4, 2), dtype=np.uint8)
+    x[..., 1] = 99
+    train, test = standardise(from_arrays(x, np.zeros(30)), from_arrays(x[..., ::-1], np.zeros(30)), per="channel")
+    np.testing.assert_array_equal(train.normalised()[..., 1], 0)
+    np.testing.assert_array_equal(test.normalised()[..., 1], 0)
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (3, 2, 2, 2, 2)])
+def test_what_is_no_image_has_no_channels(shape):
+    with pytest.raises(DataError, match=r"set: to be normalised by channel, a sample must be an image .*, got shape"):
+        from_arrays(np.zeros(shape, np.uint8), np.zeros(3), normalise="channel", name="set")
+
+
+def test_statistics_are_per_feature_or_channel():
+    with pytest.raises(ValueError, match='per must be "feature" or "channel", got \'pixel\''):
+        standardise(from_arrays(X, Y), per="pixel")
+
+
 def test_parts_of_different_shape_cannot_share_a_scale():
     with pytest.raises(DataError, match=r"b: a sample has shape \(1,\), in a it has \(2,\)"):
         standardise(from_arrays([[1.0, 2]], [0.0], name="a"), from_arrays([[1.0]], [0.0], name="b"))
@@ -126,7 +168,12 @@ def test_take_names_bad_indices(indices):
         (1.0, [0, 1], {}, "set: x must have one entry a sample"),
         ([["a"], ["b"]], [0, 1], {}, "set: x must hold numbers, got dtype <U1"),
         ([[0.0], [1.0]], [None, 1], {}, "set: y must hold numbers, got dtype object"),
-        ([[0.0], [1.0]], [0, 1], {"normalise": "min-max"}, 'normalise must be True, False or "standard", got'),
+        (
+            [[0.0], [1.0]],
+            [0, 1],
+            {"normalise": "min-max"},
+            'must be True, False, "standard" or "channel", got',
+        ),
     ],
 )
 def test_bad_arrays_are_named(x, y, options, message):

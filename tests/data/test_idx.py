@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from tests.data.files import idx_bytes, write_idx_folder
 
 from shoal.data import idx
+from shoal.data.idx import Idx
 from shoal.errors import DataError
 
 LABELS = np.arange(5, dtype=np.uint8)
@@ -27,7 +28,7 @@ def test_any_array_is_read_back(tmp_path_factory, array, compress):
 @pytest.mark.parametrize("compress", [False, True])
 def test_a_folder_gives_training_and_test_set(tmp_path, compress):
     arrays = write_idx_folder(tmp_path, compress=compress)
-    for part, data in zip(("train", "t10k"), idx.read_folder(tmp_path, "set"), strict=True):
+    for part, data in zip(("train", "t10k"), Idx().read_folder(tmp_path, "set"), strict=True):
         np.testing.assert_array_equal(data.x, arrays[f"{part}-images-idx3-ubyte"])
         np.testing.assert_array_equal(data.y, arrays[f"{part}-labels-idx1-ubyte"])
         assert data.outputs == 10  # though t10k has 7 of them
@@ -66,15 +67,15 @@ def test_files_that_do_not_fit_each_other(tmp_path):
 
     images = np.zeros((7, 5, 5), np.uint8)
     with pytest.raises(DataError, match=r"train images are \(5, 4\), t10k \(5, 5\)"):
-        idx.read_folder(broken("t10k-images-idx3-ubyte", images), "set")
+        Idx().read_folder(broken("t10k-images-idx3-ubyte", images), "set")
     with pytest.raises(DataError, match="train-labels-idx1-ubyte: 5 labels for 23 images"):
-        idx.read_folder(broken("train-labels-idx1-ubyte", LABELS), "set")
+        Idx().read_folder(broken("train-labels-idx1-ubyte", LABELS), "set")
     with pytest.raises(DataError, match=r"t10k-labels-idx1-ubyte\[6\]: label 10 is outside \[0, 10\)"):
-        idx.read_folder(broken("t10k-labels-idx1-ubyte", np.array([0, 1, 2, 3, 4, 5, 10], np.uint8)), "set", classes=10)
+        Idx(10).read_folder(broken("t10k-labels-idx1-ubyte", np.array([0, 1, 2, 3, 4, 5, 10], np.uint8)), "set")
 
 
 def test_a_missing_file_is_named(tmp_path):
     write_idx_folder(tmp_path, compress=True)
     (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
     with pytest.raises(DataError, match=rf"{tmp_path}: t10k-labels-idx1-ubyte is missing \(plain or .gz\)"):
-        idx.read_folder(tmp_path, "set")
+        Idx().read_folder(tmp_path, "set")

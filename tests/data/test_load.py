@@ -1,17 +1,15 @@
 """``load``: where sets are looked for, how they are downloaded, and the real ones where this machine has them."""
 
 import hashlib
-import os
 import tarfile
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 
 import numpy as np
 import pytest
-from tests.data.files import write_cifar10_folder, write_idx_folder
+from tests.data.files import cifar_bytes, packed_planes, write_cifar10_folder, write_cifar100_folder, write_idx_folder
 
 from shoal.data import load, sources
 from shoal.errors import DataError
@@ -125,6 +123,60 @@ def test_an_archive_is_unpacked(mirror, tmp_path):
     np.testing.assert_array_equal(load("cifar10")[2].x, written["test_batch.bin"][0])
 
 
+def test_cifar100_comes_in_an_archive_too(mirror, tmp_path):
+    root, publish = mirror
+    written = write_cifar100_folder(tmp_path / "cifar-100-binary")
+    with tarfile.open(root / "cifar-100-binary.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "cifar-100-binary", "cifar-100-binary")
+    publish("cifar100")
+    train, valid, test = load("cifar100", validation=100)
+    for got, wanted in zip((test.x, test.y), written["test.bin"], strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    assert np.bincount(train.y).tolist() == np.bincount(valid.y).tolist() == [1] * 100
+
+
+@pytest.mark.usefixtures("bare")
+def test_the_training_parts_channels_normalise_all_parts_of_cifar(tmp_path):
+    write_cifar10_folder(tmp_path, n=20)
+    parts = load("cifar10", directory=tmp_path)
+    pixels = parts[0].x.reshape(-1, 3).astype(np.float64)
+    for part in parts:
+        wanted = (part.x - pixels.mean(axis=0)) / pixels.std(axis=0)
+        np.testing.assert_allclose(part.normalised(), wanted, atol=1e-6)  # float32, up to 2 deviations
+    by_seed = [load("cifar10", directory=tmp_path, seed=seed)[2].shift.tolist() for seed in (0, 1)]
+    assert by_seed[0] != by_seed[1]  # another seed, another training part
+
+
+def test_images_without_channels_go_from_0_to_1(bare):
+    write_idx_folder(bare)
+    for part in load("mnist", directory=bare):
+        np.testing.assert_array_equal(part.scale, np.float32(1 / 255))
+        assert part.shift is None
+
+
+def write_piece(path, n):
+    x = np.random.default_rng(n).integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
+    y = np.arange(n) % 5
+    np.savez(path, y_train=y, y_test=y, **packed_planes(x, "train"), **packed_planes(x[::-1], "test"))
+    return x
+
+
+def test_the_largest_piece_of_cifar_stands_in_for_the_whole(bare, monkeypatch):
+    monkeypatch.setenv("SHOAL_DATA", str(bare))
+    (bare / "cifar10").mkdir()
+    write_piece(bare / "cifar10" / "cifar10_small.npz", 10)
+    x = write_piece(bare / "cifar10" / "cifar10_large.npz", 20)
+    train, valid, test = load("cifar10", validation=5)
+    assert count((train, valid, test)) == [15, 5, 20]
+    np.testing.assert_array_equal(test.x, x[::-1])
+    assert (train.name, train.outputs, train.shape) == ("cifar10_large.npz", 10, (32, 32, 3))
+    # Wherever the whole set is, it is preferred.
+    write_cifar10_folder(bare / "cifar10" / "cifar-10-batches-bin")
+    assert load("cifar10")[0].name == "cifar10"
+    with pytest.raises(DataError, match="cifar100: not found in"):
+        load("cifar100")
+
+
 def test_a_wrong_checksum_is_refused(mirror):
     root, publish = mirror
     write_idx_folder(root, compress=True)
@@ -188,11 +240,9 @@ def test_digits_come_stratified_and_with_one_test_part_for_all_seeds():
     ],
 )
 def test_the_real_sets(name, shape, mean):
-    source = sources.SOURCES[name]
-    base = os.environ.get("SHOAL_DATA")
-    places = [*source.system, *(sources._inside(name, Path(base)) if base else ())]
-    if not any(source.present(place) for place in places):
-        pytest.skip(f"{name} is neither in $SHOAL_DATA nor installed")
+    whole = sources.SOURCES[name].formats[0]
+    if not any(whole.present(place) for place in sources.usual_places(name)):
+        pytest.skip(f"the whole of {name} is neither in $SHOAL_DATA nor installed")
     train, valid, test = load(name, validation=10_000)
     assert len(train) + len(valid) == (60_000 if shape == (28, 28) else 50_000)
     assert len(test) == 10_000
@@ -200,3 +250,37 @@ def test_the_real_sets(name, shape, mean):
     assert len(set(np.bincount(test.y))) == 1 or name == "mnist"  # the others are balanced
     pixels = (train.x.mean() * len(train) + valid.x.mean() * len(valid)) / (len(train) + len(valid))
     assert pixels / 255 == pytest.approx(mean, abs=1e-4)  # four published digits
+
+
+def real_pieces_of_cifar10():
+    found = [path for place in sources.usual_places("cifar10") for path in place.glob("cifar10_*.npz")]
+    if not found:
+        pytest.skip("no piece of cifar10 is in $SHOAL_DATA")
+    return sorted(found, key=lambda path: path.stat().st_size)
+
+
+def test_a_real_piece_of_cifar10():
+    largest = real_pieces_of_cifar10()[-1]
+    train, valid, test = load("cifar10", directory=largest.parent)
+    if train.name == "cifar10":
+        pytest.skip("the whole of cifar10 lies beside its pieces")
+    assert (train.name, train.outputs, train.shape) == (largest.name, 10, (32, 32, 3))
+    for part in (train, valid, test):
+        assert len(set(np.bincount(part.y, minlength=10))) == 1  # balanced, as the whole is
+        np.testing.assert_array_equal(part.scale, train.scale)
+        np.testing.assert_array_equal(part.shift, train.shift)
+    # The published statistics of all training images. The means of single images vary by 0.12 around theirs, so the
+    # mean of 1000 by 0.004.
+    deviation = 1 / train.scale[:3] / 255
+    np.testing.assert_allclose(-train.shift[:3] * deviation, [0.4914, 0.4822, 0.4465], atol=0.02)
+    np.testing.assert_allclose(deviation, [0.2470, 0.2435, 0.2616], atol=0.02)
+
+
+def test_real_images_go_through_the_binary_format(tmp_path):
+    piece = real_pieces_of_cifar10()[0]
+    packed = load(piece, validation=100)[2]
+    for file in (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"):
+        (tmp_path / file).write_bytes(cifar_bytes(packed.x, packed.y))
+    test = load("cifar10", directory=tmp_path)[2]
+    np.testing.assert_array_equal(test.x, packed.x)
+    np.testing.assert_array_equal(test.y, packed.y)

@@ -133,6 +133,15 @@ def test_float_images_keep_their_scale(tmp_path):
     assert load_npz(tmp_path / "t.npz")[0].scale is None
 
 
+def test_images_with_channels_are_normalised_channel_by_channel(tmp_path):
+    x = np.random.default_rng(0).normal(5, 2, (9, 2, 2, 3))
+    np.savez(tmp_path / "t.npz", x=x, y=np.arange(9) % 2)
+    train, valid, _ = load_npz(tmp_path / "t.npz")
+    np.testing.assert_allclose(train.normalised().mean(axis=(0, 1, 2)), 0, atol=1e-6)  # rounding of float32
+    np.testing.assert_array_equal(train.scale, np.tile(train.scale[:3], 4))
+    np.testing.assert_array_equal(valid.scale, train.scale)
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [

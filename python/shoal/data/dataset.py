@@ -14,6 +14,9 @@ from shoal.data.checks import check_factors, check_inputs, check_labels, check_t
 from shoal.errors import DataError
 
 Vector: TypeAlias = NDArray[np.float32]
+Per: TypeAlias = Literal["feature", "channel"]
+
+_BLOCK = 2**20  # numbers looked at together: a float64 copy of a whole set could fill the memory
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -106,7 +109,7 @@ def from_arrays(
     y: ArrayLike,
     *,
     classes: int | None = None,
-    normalise: bool | Literal["standard"] = True,
+    normalise: bool | Literal["standard", "channel"] = True,
     name: str = "arrays",
     class_names: Sequence[str] = (),
 ) -> Dataset:
@@ -117,12 +120,14 @@ def from_arrays(
         y: (n,) integers are labels; floating-point (n,) or (n, targets) are targets of a regression.
         classes: The number of classes; by default the largest label + 1.
         normalise: True takes uint8 by 1/255 and floats as they are. "standard" gives every feature mean 0 and
-            variance 1 over these samples; for several parts of one set see ``standardise``. False changes nothing.
+            variance 1 over these samples, "channel" every channel of images (height, width, channels) or (height,
+            width); for several parts of one set see ``standardise``. False changes nothing.
         name: What errors and reports call it.
         class_names: One for each class, or none.
 
     Raises:
-        DataError: Empty, lengths differ, a value is not finite in float32, or a label is outside [0, classes).
+        DataError: Empty, lengths differ, a value is not finite in float32, a label is outside [0, classes), or samples
+            to be normalised by channel are no images.
         ValueError: ``normalise`` is not one of the above.
     """
     inputs = _numbers(x, f"{name}: x")
@@ -139,32 +144,66 @@ def from_arrays(
         check_labels(goals, outputs, f"{name}: y")  # before int32 could wrap a label around
         goals = goals.astype(np.int32)
     data = Dataset(np.ascontiguousarray(inputs), goals, outputs, name=name, class_names=tuple(class_names))
-    if normalise == "standard":
-        return standardise(data)[0]
+    if normalise == "standard" or normalise == "channel":
+        return standardise(data, per="feature" if normalise == "standard" else "channel")[0]
     if not isinstance(normalise, bool):
-        raise ValueError(f'normalise must be True, False or "standard", got {normalise!r}')
+        raise ValueError(f'normalise must be True, False, "standard" or "channel", got {normalise!r}')
     if not normalise or data.x.dtype != np.uint8:
         return data
     return replace(data, scale=np.full(data.features, 1 / 255, np.float32))
 
 
-def standardise(train: Dataset, *others: Dataset) -> tuple[Dataset, ...]:
-    """Normalise all parts of a set by the mean and standard deviation of the first, feature by feature.
+def standardise(train: Dataset, *others: Dataset, per: Per = "feature") -> tuple[Dataset, ...]:
+    """Normalise all parts of a set by the mean and standard deviation of the first.
 
-    The others are not looked at, so nothing leaks from them. A feature that is constant in ``train`` becomes 0.
+    The others are not looked at, so nothing leaks from them. What is constant in ``train`` becomes 0.
+
+    Args:
+        train: The part whose statistics are used.
+        others: The parts that are normalised along with it.
+        per: "feature": each has its own statistics. "channel": those of each channel over all pixels, for images
+            (height, width, channels) or (height, width), which have one channel.
 
     Raises:
-        DataError: The parts differ in the shape of a sample.
+        DataError: The parts differ in the shape of a sample, or have no channels.
+        ValueError: ``per`` is neither of the two.
     """
     for other in others:
         if other.shape != train.shape:
             raise DataError(f"{other.name}: a sample has shape {other.shape}, in {train.name} it has {train.shape}")
-    columns = train.x.reshape(len(train), -1).T  # one by one: a float64 copy of all could fill the memory
-    mean = np.array([column.mean(dtype=np.float64) for column in columns])
-    # Compared, not computed: the standard deviation of a constant may come out as a rounding error above 0.
-    spread = np.array([c.std(dtype=np.float64) if c.min() < c.max() else math.inf for c in columns])
-    scale, shift = _float32(1 / spread), _float32(-mean / spread)
+    if per not in ("feature", "channel"):
+        raise ValueError(f'per must be "feature" or "channel", got {per!r}')
+    groups = train.features if per == "feature" else _channels(train)
+    mean, spread = _moments(train.x.reshape(len(train), -1), groups)
+    # The channel is the last axis: it is that of feature f % groups.
+    scale, shift = (np.tile(_float32(v), train.features // groups) for v in (1 / spread, -mean / spread))
     return tuple(replace(part, scale=scale, shift=shift) for part in (train, *others))
+
+
+def _channels(data: Dataset) -> int:
+    if len(data.shape) not in (2, 3):
+        raise DataError(
+            f"{data.name}: to be normalised by channel, a sample must be an image (height, width, channels) "
+            f"or (height, width), got shape {data.shape}"
+        )
+    return data.shape[2] if len(data.shape) == 3 else 1
+
+
+def _moments(x: NDArray[Any], groups: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation over each group of features, f % groups; infinity for one that is constant."""
+    samples, features = x.shape
+    rows = max(_BLOCK // features, 1)
+    blocks = [x[first : first + rows] for first in range(0, samples, rows)]
+
+    def mean_of(sums: list[Any]) -> Any:  # by feature, then by group: ten times as fast as by group at once
+        return np.reshape(sums, (-1, groups)).sum(axis=0) / (x.size // groups)
+
+    mean = mean_of([block.sum(axis=0, dtype=np.float64) for block in blocks])
+    centre = np.tile(mean, features // groups)
+    spread = np.sqrt(mean_of([np.square(block - centre).sum(axis=0) for block in blocks]))
+    # Compared, not computed: the standard deviation of a constant may come out as a rounding error above 0.
+    low, high = x.min(axis=0).reshape(-1, groups).min(axis=0), x.max(axis=0).reshape(-1, groups).max(axis=0)
+    return mean, np.where(low < high, spread, math.inf)
 
 
 def _numbers(values: ArrayLike, where: str) -> NDArray[Any]:

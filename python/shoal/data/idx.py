@@ -10,6 +10,7 @@ import gzip
 import math
 import struct
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,33 +20,39 @@ from shoal.data.checks import check_labels
 from shoal.data.dataset import Dataset, from_arrays
 from shoal.errors import DataError
 
-MARKER = "train-images-idx3-ubyte"
+PARTS = ("train", "t10k")
 
 
-def present(folder: Path) -> bool:
-    """Whether the folder holds (at least the first file of) a data set in this format."""
-    return any((folder / (MARKER + ending)).is_file() for ending in ("", ".gz"))
+@dataclass(frozen=True)
+class Idx:
+    """The four files of a set: train-* and t10k-*, with -images-idx3-ubyte and -labels-idx1-ubyte."""
 
+    classes: int | None = None  # by default the largest label + 1
 
-def read_folder(folder: Path, name: str, classes: int | None = None) -> tuple[Dataset, Dataset]:
-    """Read the four files of a set: train-* and t10k-*, with -images-idx3-ubyte and -labels-idx1-ubyte.
+    def present(self, folder: Path) -> bool:
+        """Whether the folder holds (at least the first file of) a data set in this format."""
+        return any((folder / f"{PARTS[0]}-images-idx3-ubyte{ending}").is_file() for ending in ("", ".gz"))
 
-    Raises:
-        DataError: A file is missing or malformed, the files do not fit each other, or a label is not in [0, classes).
-    """
-    images = {part: read(_find(folder, f"{part}-images-idx3-ubyte"), dimensions=3) for part in ("train", "t10k")}
-    paths = {part: _find(folder, f"{part}-labels-idx1-ubyte") for part in ("train", "t10k")}
-    labels = {part: read(path, dimensions=1) for part, path in paths.items()}
-    if classes is None:
-        classes = 1 + max(int(part.max(initial=0)) for part in labels.values())
-    for part, path in paths.items():
-        check_labels(labels[part], classes, str(path))
-        if len(labels[part]) != len(images[part]):
-            raise DataError(f"{path}: {len(labels[part])} labels for {len(images[part])} images")
-    if images["train"].shape[1:] != images["t10k"].shape[1:]:
-        raise DataError(f"{folder}: train images are {images['train'].shape[1:]}, t10k {images['t10k'].shape[1:]}")
-    train, test = (from_arrays(images[p], labels[p], classes=classes, name=name) for p in ("train", "t10k"))
-    return train, test
+    def read_folder(self, folder: Path, name: str) -> tuple[Dataset, Dataset]:
+        """Read all files: (n, height, width) images, train and test.
+
+        Raises:
+            DataError: A file is missing or malformed, the files do not fit each other, or a label is out of range.
+        """
+        images = {part: read(_find(folder, f"{part}-images-idx3-ubyte"), dimensions=3) for part in PARTS}
+        paths = {part: _find(folder, f"{part}-labels-idx1-ubyte") for part in PARTS}
+        labels = {part: read(path, dimensions=1) for part, path in paths.items()}
+        classes = self.classes
+        if classes is None:
+            classes = 1 + max(int(part.max(initial=0)) for part in labels.values())
+        for part, path in paths.items():
+            check_labels(labels[part], classes, str(path))
+            if len(labels[part]) != len(images[part]):
+                raise DataError(f"{path}: {len(labels[part])} labels for {len(images[part])} images")
+        if images["train"].shape[1:] != images["t10k"].shape[1:]:
+            raise DataError(f"{folder}: train images are {images['train'].shape[1:]}, t10k {images['t10k'].shape[1:]}")
+        train, test = (from_arrays(images[part], labels[part], classes=classes, name=name) for part in PARTS)
+        return train, test
 
 
 def read(path: Path, dimensions: int) -> NDArray[np.uint8]:

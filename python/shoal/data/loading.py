@@ -7,22 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from shoal.data import idx
 from shoal.data.archives import load_npz
 from shoal.data.cifar import CIFAR10, CIFAR100
 from shoal.data.dataset import Dataset, from_arrays
-from shoal.data.sources import SOURCES, find
+from shoal.data.idx import Idx
+from shoal.data.sources import SOURCES, ImageFormat, read_set
 from shoal.data.splits import TEST, Parts, three_parts
 from shoal.data.tables import load_csv
 from shoal.errors import DataError
 
 NAMES = ("digits", *SOURCES)
 TABLES = {".npz": load_npz, ".csv": load_csv, ".tsv": load_csv}
-IMAGES = (
-    (idx.present, idx.read_folder),
-    (CIFAR10.present, CIFAR10.read_folder),
-    (CIFAR100.present, CIFAR100.read_folder),
-)
+IMAGES: tuple[ImageFormat, ...] = (Idx(), CIFAR10, CIFAR100)
 
 
 def load(
@@ -36,6 +32,10 @@ def load(
     The validation part is split off the training part, stratified by class. Sets without a test part of their own
     (digits, tables) give a fifth of their samples for it, stratified too, and the same for every seed.
 
+    Images with channels (height, width, channels) are normalised to mean 0 and variance 1 channel by channel, vectors
+    of floats feature by feature; all parts with the statistics of the training part. Images without channels keep their
+    range: uint8 goes to [0, 1], floats stay as they are.
+
     Args:
         name: "digits" (1797 images of 8 x 8, comes with scikit-learn), "mnist", "fashion-mnist", "cifar10", "cifar100",
             or a path: a directory with idx files, CIFAR binaries or one .npz, .csv or .tsv file, or such a file. Tables
@@ -44,7 +44,8 @@ def load(
         seed: Keys the validation split.
         directory: Where the files of a named set are. By default they are looked for in $SHOAL_DATA (in its sub-folder
             of that name, or directly) and where Debian's dataset-fashion-mnist puts them, and downloaded once if they
-            are nowhere.
+            are nowhere. Where the whole of CIFAR is not found, a piece of it is taken before it is downloaded: the
+            largest archive ``cifar10_*.npz`` or ``cifar100_*.npz`` (see ``load_npz``), whose name the parts then have.
 
     Raises:
         DataError: The set is not found, or a file of it is malformed; the message names the file and the rule.
@@ -53,8 +54,7 @@ def load(
     if name == "digits" and directory is None:
         return three_parts(_digits(), TEST, validation, seed)
     if str(name) in SOURCES:
-        folder = find(str(name), None if directory is None else Path(directory))
-        train, test = SOURCES[str(name)].read(folder, str(name))
+        train, test = read_set(str(name), None if directory is None else Path(directory))
         return three_parts(train, test, validation, seed)
     if directory is not None:
         raise ValueError(f"directory goes with one of {', '.join(SOURCES)}, not with {str(name)!r}")
@@ -63,9 +63,9 @@ def load(
 
 def _load_path(path: Path, validation: float | None, seed: int) -> Parts:
     if path.is_dir():
-        for present, read in IMAGES:
-            if present(path):
-                train, test = read(path, path.resolve().name)
+        for form in IMAGES:
+            if form.present(path):
+                train, test = form.read_folder(path, path.resolve().name)
                 return three_parts(train, test, validation, seed)
         path = _only_table(path)
     elif not path.exists():

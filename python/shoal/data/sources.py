@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol
 
-from shoal.data import idx
+from shoal.data.archives import Archive
 from shoal.data.cifar import CIFAR10, CIFAR100
 from shoal.data.dataset import Dataset
+from shoal.data.idx import Idx
 from shoal.errors import DataError
 
-Reader: TypeAlias = Callable[[Path, str], tuple[Dataset, Dataset]]  # folder, name -> train, test
+
+class ImageFormat(Protocol):
+    """How an image set with a training and a test part lies in a folder."""
+
+    def present(self, folder: Path, /) -> bool:
+        """Whether the folder holds a set in this format."""
+
+    def read_folder(self, folder: Path, name: str, /) -> tuple[Dataset, Dataset]:
+        """Read it, train and test, to be called by that name. Raises DataError where a file breaks a rule."""
 
 
 @dataclass(frozen=True)
 class Source:
     """An image set with an official training and test part."""
 
-    read: Reader
-    present: Callable[[Path], bool]
+    formats: tuple[ImageFormat, ...]  # the first one that lies anywhere is read
     url: str
     files: Mapping[str, str]  # below the url, with the MD5 sums that their authors published
     folders: tuple[str, ...]  # what it is called inside a folder of data sets, also by other tools
@@ -31,8 +38,7 @@ class Source:
 
 SOURCES = {
     "mnist": Source(
-        partial(idx.read_folder, classes=10),
-        idx.present,
+        (Idx(classes=10),),
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         {
             "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
@@ -43,8 +49,7 @@ SOURCES = {
         ("mnist", "MNIST/raw"),
     ),
     "fashion-mnist": Source(
-        partial(idx.read_folder, classes=10),
-        idx.present,
+        (Idx(classes=10),),
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         {
             "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
@@ -56,15 +61,13 @@ SOURCES = {
         (Path("/usr/share/datasets/fashion-mnist"),),  # Debian: apt install dataset-fashion-mnist
     ),
     "cifar10": Source(
-        CIFAR10.read_folder,
-        CIFAR10.present,
+        (CIFAR10, Archive("cifar10_*.npz", classes=10)),
         "https://www.cs.toronto.edu/~kriz/",
         {"cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"},
         ("cifar10", "cifar-10-batches-bin", "cifar10/cifar-10-batches-bin"),
     ),
     "cifar100": Source(
-        CIFAR100.read_folder,
-        CIFAR100.present,
+        (CIFAR100, Archive("cifar100_*.npz", classes=100)),
         "https://www.cs.toronto.edu/~kriz/",
         {"cifar-100-binary.tar.gz": "03b5dce01913d631647c71ecec9e9cb8"},
         ("cifar100", "cifar-100-binary", "cifar100/cifar-100-binary"),
@@ -72,22 +75,29 @@ SOURCES = {
 }
 
 
-def find(name: str, directory: Path | None = None) -> Path:
-    """Return the folder with the files of a known set; download them where they are nowhere.
+def read_set(name: str, directory: Path | None = None) -> tuple[Dataset, Dataset]:
+    """Read the training and the test part of a known set; download it where it is nowhere.
 
     Looked at: ``directory`` and nothing else if given; else $SHOAL_DATA, the system's data sets, the download cache.
 
     Raises:
-        DataError: They are not there and cannot be downloaded. The message says where they were looked for.
+        DataError: It is not there and cannot be downloaded (the message says where it was looked for), or is malformed.
     """
-    source = SOURCES[name]
-    places = list(_inside(name, directory) if directory is not None else _usual_places(name))
-    for folder in places:
-        if source.present(folder):
-            return folder
+    places = list(usual_places(name) if directory is None else _inside(name, directory))
+    for form in SOURCES[name].formats:
+        for folder in places:
+            if form.present(folder):
+                return form.read_folder(folder, name)
     if directory is not None:
         raise DataError(f"{name}: its files are not in {directory}")
-    return _download(name, places)
+    return read_set(name, _download(name, places))
+
+
+def usual_places(name: str) -> Iterator[Path]:
+    """Yield the folders that may hold a known set, first $SHOAL_DATA, then the system's data sets."""
+    if base := os.environ.get("SHOAL_DATA"):
+        yield from _inside(name, Path(base).expanduser())
+    yield from SOURCES[name].system
 
 
 def _inside(name: str, base: Path) -> Iterator[Path]:
@@ -95,12 +105,6 @@ def _inside(name: str, base: Path) -> Iterator[Path]:
     # Two sets have the same file names, and mnist must not answer for fashion-mnist.
     if base.name == name or base.name not in SOURCES:
         yield base
-
-
-def _usual_places(name: str) -> Iterator[Path]:
-    if base := os.environ.get("SHOAL_DATA"):
-        yield from _inside(name, Path(base).expanduser())
-    yield from SOURCES[name].system
 
 
 def _download(name: str, places: list[Path]) -> Path:
@@ -118,4 +122,4 @@ def _download(name: str, places: list[Path]) -> Path:
             f"{name}: not found in {looked}, and the download from {source.url} failed ({error}). "
             f"Put {', '.join(source.files)} (archives unpacked) into a folder and set SHOAL_DATA to it"
         ) from error
-    return find(name, cache)
+    return cache

@@ -47,8 +47,9 @@ def three_parts(
 ) -> Parts:
     """Split off the validation part, and before it the test part where the source has none (``test`` is its size).
 
-    Vectors of floats (the rows of a table) are standardised by the training part. Images keep their own scale: a pixel
-    at the border is almost constant, and dividing by its deviation would blow it up.
+    Images with channels are standardised by the training part, channel by channel; vectors of floats (the rows of a
+    table) feature by feature. Images are not: a pixel at the border is almost constant, and dividing by its deviation
+    would blow it up.
     """
     if not isinstance(test, Dataset):
         rest, part = _indices(data, test, TEST_SEED, groups, "test")
@@ -57,7 +58,9 @@ def three_parts(
     size = VALIDATION if validation is None else validation
     rest, part = _indices(data, size, seed, groups, "validation")
     train, valid = data.take(rest), data.take(part)
-    if train.x.dtype == np.float32 and len(train.shape) == 1:
+    if len(train.shape) == 3:
+        train, valid, test = standardise(train, valid, test, per="channel")
+    elif len(train.shape) == 1 and train.x.dtype == np.float32:
         train, valid, test = standardise(train, valid, test)
     return train, valid, test
 
