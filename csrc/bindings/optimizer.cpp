@@ -25,7 +25,9 @@ void bind_optimizer(py::module_& module) {
       .def_readwrite("beta2", &Hyperparameters::beta2)
       .def_readwrite("epsilon", &Hyperparameters::epsilon)
       .def_readwrite("batch_size", &Hyperparameters::batch_size)
-      .def_readwrite("dropout", &Hyperparameters::dropout);
+      .def_readwrite("dropout", &Hyperparameters::dropout)
+      .def_readwrite("augment_pad", &Hyperparameters::augment_pad)
+      .def_readwrite("augment_flip", &Hyperparameters::augment_flip);
 }
 
 }  // namespace shoal::bindings

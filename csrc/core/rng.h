@@ -10,7 +10,7 @@
 
 namespace shoal {
 
-enum class Purpose : std::uint32_t { initial_weights = 1, data_order = 2, dropout = 3 };
+enum class Purpose : std::uint32_t { initial_weights = 1, data_order = 2, dropout = 3, augment = 4 };
 
 struct PhiloxKey {
   std::uint32_t seed, id;

@@ -8,12 +8,6 @@
 namespace shoal {
 namespace {
 
-std::string text(const Shape& shape) {
-  std::string s = "(";
-  for (const std::int64_t axis : shape) s += std::to_string(axis) + ", ";
-  return s + ")";
-}
-
 Buffer filled(const float* values, std::int64_t count, float otherwise) {
   Buffer buffer(static_cast<std::size_t>(padded(count)) * sizeof(float));
   auto* to = reinterpret_cast<float*>(buffer.data());
@@ -21,10 +15,14 @@ Buffer filled(const float* values, std::int64_t count, float otherwise) {
   return buffer;
 }
 
-std::int64_t widest_layer(const Program& program) {
-  std::int64_t most = 0;
-  for (const Stage& s : program.stages) most = std::max(most, s.inputs * padded(s.outputs));
-  return most;
+template <class T>
+void augment_rows(const Augmentation& augmentation, const Shape& shape, const T* from, const std::uint32_t* index,
+                  const Slice& slice, Range mine, T* to) {
+  const std::int64_t channels = shape.size() == 3 ? shape[2] : 1, features = shape[0] * shape[1] * channels;
+  for (std::int64_t row = mine.begin; row < mine.end; ++row) {
+    augment(augmentation, shape[0], shape[1], channels, static_cast<std::uint32_t>(slice.first + row),
+            from + std::int64_t{index[slice.first + row]} * features, to + row * features);
+  }
 }
 
 }  // namespace
@@ -54,83 +52,92 @@ void Data::check_fits(const Program& program, Loss loss, Use use) const {
                                                    ", the network has " + std::to_string(program.outputs) + " outputs");
 }
 
-Batch::Batch(const Program& program, Loss loss, std::int64_t rows, Arena& arena)
-    : index_(arena.take_as<std::uint32_t>(rows)),
-      labels_(loss == Loss::cross_entropy ? arena.take_as<std::int32_t>(rows) : nullptr),
-      targets_(loss == Loss::mse ? arena.take(rows * padded(program.outputs)) : nullptr),
-      x_(arena.take(rows * padded(program.features))),
-      gradient_(arena.take(rows * padded(program.outputs))),
-      losses_(arena.take(rows)),
-      transposed_(program.tiny() ? arena.take(widest_layer(program)) : nullptr) {
-  for (const Stage& stage : program.stages) y_.push_back(arena.take(rows * padded(stage.outputs)));
+void Data::check_augmentation(const Hyperparameters& h) const {
+  const auto axes = dataset_.shape.size();
+  require(!augments(h) || axes == 2 || axes == 3,
+          "augment_pad and augment_flip need images (height, width, channels) or (height, width), the dataset has " +
+              text(dataset_.shape));
 }
 
-void Batch::gather(const Data& data, Loss loss, Use use, std::int64_t rows, const Team& team) const {
-  const bool targets = use != Use::prediction;
+Batch::Batch(const Program& program, Loss loss, std::int64_t rows, std::int64_t augmented_rows, Arena& arena)
+    : loss_(loss),
+      outputs_(program.outputs),
+      index_(arena.take_as<std::uint32_t>(rows)),
+      labels_(loss == Loss::cross_entropy ? arena.take_as<std::int32_t>(rows) : nullptr),
+      targets_(loss == Loss::mse ? arena.take(rows * padded(program.outputs)) : nullptr),
+      losses_(arena.take(rows)),
+      augmented_index_(arena.take_as<std::uint32_t>(augmented_rows)),
+      augmented_(arena.take(augmented_rows * program.features)) {}
+
+void Batch::gather_goals(const Data& data, std::int64_t rows, const Team& team) const {
   kernels().batch_gather({.data = &data.set(),
                           .features = data.features(),
-                          .scale = data.scale(),
-                          .shift = data.shift(),
+                          .scale = nullptr,
+                          .shift = nullptr,
                           .rows = rows,
                           .index = index_,
-                          .x = x_,
-                          .labels = targets && loss == Loss::cross_entropy ? labels_ : nullptr,
-                          .targets = targets && loss == Loss::mse ? targets_ : nullptr},
+                          .x = nullptr,
+                          .labels = labels_,
+                          .targets = targets_},
                          team.rank, team.size);
   team.wait();
 }
 
-Finish finish_of(const Stage& stage, const float* parameters, const Member* dropping, std::int64_t step,
-                 std::int64_t rows, float* y, float* dy) {
-  Finish f{.rows = rows,
-           .columns = stage.outputs,
-           .activation = stage.activation,
-           .slope = stage.slope,
-           .bias = stage.bias >= 0 ? parameters + stage.bias : nullptr,
-           .dropout = {},
-           .y = y,
-           .dy = dy};
-  if (dropping && stage.dropout >= 0) {
-    f.dropout = {.rate = dropping->hyperparameters.dropout[static_cast<std::size_t>(stage.dropout)],
-                 .key = dropping->key,
-                 .step = static_cast<std::uint32_t>(step),
-                 .layer = static_cast<std::uint32_t>(stage.dropout)};
+void Batch::gather_inputs(const Data& data, const Tensor& tensor, const Slice& slice, const Augmentation& augmentation,
+                          float* x, const Team& team) const {
+  if (augmentation.pad == 0 && !augmentation.flip)
+    return gather(data, tensor, data.set(), index_ + slice.first, slice.rows, x, team);
+  Dataset augmented = data.set();
+  const Range mine = share(slice.rows, team.rank, team.size);
+  if (augmented.x_u8) {
+    auto* to = reinterpret_cast<std::uint8_t*>(augmented_);
+    augment_rows(augmentation, augmented.shape, augmented.x_u8, index_, slice, mine, to);
+    augmented.x_u8 = to;
+  } else {
+    augment_rows(augmentation, augmented.shape, augmented.x_f32, index_, slice, mine, augmented_);
+    augmented.x_f32 = augmented_;
   }
-  return f;
-}
-
-void Batch::forward(const Program& program, const float* parameters, const Member* dropping, std::int64_t step,
-                    std::int64_t rows, const Team& team) const {
-  const Kernels& k = kernels();
-  for (std::size_t i = 0; i < program.stages.size(); ++i) {
-    const Stage& stage = program.stages[i];
-    if (stage.has_product()) {
-      product({{rows, stage.inputs, stage.outputs}, inputs(i), parameters + stage.weight, y_[i]}, team);
-    } else if (team.rank == 0) {
-      std::copy_n(inputs(i), rows * padded(stage.outputs), y_[i]);
-    }
-    team.wait();
-    // Runs even with nothing to do: it zeroes the padding, which the product leaves alone.
-    k.finish_forward(finish_of(stage, parameters, dropping, step, rows, y_[i], nullptr), team.rank, team.size);
-    team.wait();
-  }
-}
-
-void Batch::product(const DenseForward& f, const Team& team) const {
-  if (!transposed_) return kernels().dense_forward(f, team.rank, team.size);
-  if (team.rank == 0) kernels().dense_forward_in_order({f, transposed_});
-}
-
-void Batch::loss(const Program& program, Loss loss, std::int64_t rows, const Team& team) const {
-  if (team.rank == 0) std::copy_n(y_.back(), rows * padded(program.outputs), gradient_);
+  augmented.samples = slice.rows;
+  for (std::int64_t row = mine.begin; row < mine.end; ++row) augmented_index_[row] = static_cast<std::uint32_t>(row);
   team.wait();
-  kernels().loss_step({.loss = loss,
-                       .rows = rows,
-                       .outputs = program.outputs,
-                       .y = gradient_,
-                       .labels = labels_,
-                       .targets = targets_,
-                       .losses = losses_},
+  gather(data, tensor, augmented, augmented_index_, slice.rows, x, team);
+}
+
+void Batch::gather(const Data& data, const Tensor& tensor, const Dataset& set, const std::uint32_t* index,
+                   std::int64_t rows, float* x, const Team& team) const {
+  if (tensor.is_image) {
+    kernels().image_gather({.data = &set,
+                            .image = tensor.image,
+                            .scale = data.scale(),
+                            .shift = data.shift(),
+                            .rows = rows,
+                            .index = index,
+                            .x = x},
+                           team.rank, team.size);
+  } else {
+    kernels().batch_gather({.data = &set,
+                            .features = data.features(),
+                            .scale = data.scale(),
+                            .shift = data.shift(),
+                            .rows = rows,
+                            .index = index,
+                            .x = x,
+                            .labels = nullptr,
+                            .targets = nullptr},
+                           team.rank, team.size);
+  }
+  team.wait();
+}
+
+void Batch::loss(const Slice& slice, std::int64_t rows, float* y, const Team& team) const {
+  kernels().loss_step({.loss = loss_,
+                       .rows = slice.rows,
+                       .outputs = outputs_,
+                       .batch = rows,
+                       .y = y,
+                       .labels = labels_ ? labels_ + slice.first : nullptr,
+                       .targets = targets_ ? targets_ + slice.first * padded(outputs_) : nullptr,
+                       .losses = losses_ + slice.first},
                       team.rank, team.size);
   team.wait();
 }

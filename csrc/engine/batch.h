@@ -1,11 +1,12 @@
 // A dataset checked and made ready for the kernels, and one batch of it on its way through a member's stages.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <vector>
 
 #include "core/buffer.h"
 #include "core/thread_pool.h"
+#include "engine/augment.h"
 #include "engine/member.h"
 #include "kernels/kernels.h"
 #include "shoal/dataset.h"
@@ -36,6 +37,8 @@ class Arena {
 
 enum class Use { training, evaluation, prediction };
 
+inline bool augments(const Hyperparameters& h) { return h.augment_pad > 0 || h.augment_flip; }
+
 class Data {
  public:
   // Throws InvalidArgument where the dataset cannot be used so.
@@ -49,6 +52,7 @@ class Data {
 
   // Throws InvalidArgument where the program's input or output does not fit the data.
   void check_fits(const Program& program, Loss loss, Use use) const;
+  void check_augmentation(const Hyperparameters& h) const;
 
  private:
   Dataset dataset_;
@@ -56,38 +60,49 @@ class Data {
   Buffer scale_, shift_;  // padded with zeros, so that padded inputs are zero
 };
 
-// Inputs, activations of every stage and targets of up to `rows` samples. Used by all threads of a team at once.
+// Samples of a batch that pass through the stages together.
+struct Slice {
+  std::int64_t first, rows;
+  bool is_first, is_last;  // of the batch
+};
+
+// Calls body(slice) for a batch of `rows` in slices of `step`.
+template <class Body>
+void for_slices(std::int64_t rows, std::int64_t step, const Body& body) {
+  for (std::int64_t first = 0; first < rows; first += step)
+    body(Slice{first, std::min(step, rows - first), first == 0, first + step >= rows});
+}
+
+// Which samples are in a batch, what they should become, and how far the outputs are from it. Used by all threads of
+// a team at once; every call ends with the team's waiting.
 class Batch {
  public:
-  Batch(const Program& program, Loss loss, std::int64_t rows, Arena& arena);
+  // `augmented_rows`: of the largest slice that is augmented.
+  Batch(const Program& program, Loss loss, std::int64_t rows, std::int64_t augmented_rows, Arena& arena);
 
-  // Fills inputs and targets from index(); the team waits.
-  void gather(const Data& data, Loss loss, Use use, std::int64_t rows, const Team& team) const;
-  // Runs all stages; dropout acts only where `dropping` is a member's state at a step. The team waits.
-  void forward(const Program& program, const float* parameters, const Member* dropping, std::int64_t step,
-               std::int64_t rows, const Team& team) const;
-  // Replaces gradient() by dL/d outputs and losses() by the samples' losses; the team waits.
-  void loss(const Program& program, Loss loss, std::int64_t rows, const Team& team) const;
+  // Fills goals from index().
+  void gather_goals(const Data& data, std::int64_t rows, const Team& team) const;
+  // Writes a slice's inputs to x, laid out as the tensor.
+  void gather_inputs(const Data& data, const Tensor& tensor, const Slice& slice, const Augmentation& augmentation,
+                     float* x, const Team& team) const;
+  // Replaces a slice's outputs y by the gradient of the mean loss over `rows`, and fills losses().
+  void loss(const Slice& slice, std::int64_t rows, float* y, const Team& team) const;
 
   std::uint32_t* index() const { return index_; }
   const std::int32_t* labels() const { return labels_; }
-  const float* inputs(std::size_t stage) const { return stage == 0 ? x_ : y_[stage - 1]; }
-  float* outputs(std::size_t stage) const { return y_[stage]; }
-  float* gradient() const { return gradient_; }
-  float* losses() const { return losses_; }
+  const float* losses() const { return losses_; }
 
  private:
-  void product(const DenseForward& f, const Team& team) const;
+  void gather(const Data& data, const Tensor& tensor, const Dataset& set, const std::uint32_t* index, std::int64_t rows,
+              float* x, const Team& team) const;
 
+  Loss loss_;
+  std::int64_t outputs_;
   std::uint32_t* index_;
   std::int32_t* labels_;
-  float *targets_, *x_, *gradient_, *losses_;
-  float* transposed_;  // tiny networks only
-  std::vector<float*> y_;
+  float *targets_, *losses_;
+  std::uint32_t* augmented_index_;  // 0, 1, 2, ...
+  float* augmented_;                // raw inputs of a slice
 };
-
-// What a stage does after its product, for a member at a step; a null member means no dropout.
-Finish finish_of(const Stage& stage, const float* parameters, const Member* dropping, std::int64_t step,
-                 std::int64_t rows, float* y, float* dy);
 
 }  // namespace shoal

@@ -3,63 +3,85 @@
 #include <algorithm>
 #include <numeric>
 
+#include "engine/forward.h"
+
 namespace shoal {
 namespace {
 
-constexpr std::int64_t kSlice = 256;  // samples; fixed, so that sums do not depend on threads
+constexpr std::int64_t kPiece = 256;  // samples that one thread takes; fixed, so that sums do not depend on threads
 
-struct Slice {
-  std::int64_t first, rows;
-};
+std::int64_t slice_rows(const Program& program) { return std::min(kPiece, program.slice_rows(kPiece)); }
+std::int64_t pieces(const Data& data) { return (data.samples() + kPiece - 1) / kPiece; }
 
-Slice slice(const Data& data, std::int64_t i) { return {i * kSlice, std::min(kSlice, data.samples() - i * kSlice)}; }
-std::int64_t slices(const Data& data) { return (data.samples() + kSlice - 1) / kSlice; }
-
-// Outputs of a slice, (rows, padded(outputs)).
-float* forward(const Data& data, Loss loss, Use use, const Member& member, const Slice& s, const Batch& batch) {
-  const Team alone;
-  std::iota(batch.index(), batch.index() + s.rows, static_cast<std::uint32_t>(s.first));
-  batch.gather(data, loss, use, s.rows, alone);
-  batch.forward(*member.program, member.parameters(), nullptr, 0, s.rows, alone);
-  return batch.outputs(member.program->stages.size() - 1);
+// Calls body(first, rows) for the slices of piece i.
+template <class Body>
+void for_piece(const Program& program, const Data& data, std::int64_t i, const Body& body) {
+  const std::int64_t rows = std::min(kPiece, data.samples() - i * kPiece);
+  for_slices(rows, slice_rows(program), [&](const Slice& s) { body(i * kPiece + s.first, s.rows); });
 }
+
+// One thread's memory for the slices that it takes.
+struct Evaluator {
+  const Member& member;
+  Batch batch;
+  Forward pass;
+
+  Evaluator(const Member& member_, Loss loss, Arena& arena)
+      : member(member_),
+        batch(*member.program, loss, slice_rows(*member.program), 0, arena),
+        pass(*member.program, slice_rows(*member.program), Use::evaluation, arena) {}
+
+  // Outputs of so many samples from `first` on, (rows, padded(outputs)).
+  float* forward(const Data& data, std::int64_t first, std::int64_t rows) {
+    const Team alone;
+    const Slice slice{0, rows, true, true};
+    std::iota(batch.index(), batch.index() + rows, static_cast<std::uint32_t>(first));
+    pass.begin(member, 0, rows, alone);
+    pass.run(
+        {&slice, 1},
+        [&](const Slice& s, float* x) { batch.gather_inputs(data, member.program->tensors[0], s, {}, x, alone); },
+        alone);
+    return pass.outputs(slice);
+  }
+};
 
 struct Sums {
   double loss = 0;
   std::int64_t correct = 0;
 };
 
-Sums evaluate_slice(const Data& data, Loss loss, const Member& member, const Slice& s, const Batch& batch) {
-  const Program& program = *member.program;
-  const float* y = forward(data, loss, Use::evaluation, member, s, batch);
-  batch.loss(program, loss, s.rows, {});
-  Sums sums;
-  for (std::int64_t row = 0; row < s.rows; ++row) {
-    sums.loss += batch.losses()[row];
-    if (loss != Loss::cross_entropy) continue;
-    const float* outputs = y + row * padded(program.outputs);
-    sums.correct += std::max_element(outputs, outputs + program.outputs) - outputs == batch.labels()[row];
+void evaluate_slice(const Data& data, Loss loss, Evaluator& evaluator, std::int64_t first, std::int64_t rows,
+                    Sums& sums) {
+  const std::int64_t outputs = evaluator.member.program->outputs;
+  float* y = evaluator.forward(data, first, rows);
+  evaluator.batch.gather_goals(data, rows, {});
+  for (std::int64_t row = 0; row < rows && loss == Loss::cross_entropy; ++row) {
+    const float* values = y + row * padded(outputs);
+    sums.correct += std::max_element(values, values + outputs) - values == evaluator.batch.labels()[row];
   }
-  return sums;
+  evaluator.batch.loss({0, rows, true, true}, rows, y, {});  // replaces y
+  for (std::int64_t row = 0; row < rows; ++row) sums.loss += evaluator.batch.losses()[row];
 }
 
 }  // namespace
 
-std::int64_t forward_workspace(const Program& program, Loss loss) {
+std::int64_t forward_workspace(const Member& member, Loss loss) {
   Arena arena;
-  Batch(program, loss, kSlice, arena);
+  Evaluator(member, loss, arena);
   return arena.used();
 }
 
 void evaluate(const Data& data, Loss loss, const std::vector<const Member*>& members, ThreadPool& pool,
               const Workspace& workspace, float* losses, float* accuracy) {
-  const std::int64_t per_member = slices(data);
+  const std::int64_t per_member = pieces(data);
   std::vector<Sums> sums(members.size() * static_cast<std::size_t>(per_member));
   pool.for_each(static_cast<std::int64_t>(sums.size()), [&](std::int64_t i, int rank) {
     const Member& member = *members[static_cast<std::size_t>(i / per_member)];
     Arena arena(workspace(rank));
-    const Batch batch(*member.program, loss, kSlice, arena);
-    sums[static_cast<std::size_t>(i)] = evaluate_slice(data, loss, member, slice(data, i % per_member), batch);
+    Evaluator evaluator(member, loss, arena);
+    for_piece(*member.program, data, i % per_member, [&](std::int64_t first, std::int64_t rows) {
+      evaluate_slice(data, loss, evaluator, first, rows, sums[static_cast<std::size_t>(i)]);
+    });
   });
   const auto samples = static_cast<double>(data.samples());
   for (std::size_t m = 0; m < members.size(); ++m) {
@@ -78,14 +100,15 @@ void evaluate(const Data& data, Loss loss, const std::vector<const Member*>& mem
 void predict(const Data& data, Loss loss, const Member& member, ThreadPool& pool, const Workspace& workspace,
              float* out) {
   const std::int64_t outputs = member.program->outputs;
-  pool.for_each(slices(data), [&](std::int64_t i, int rank) {
+  pool.for_each(pieces(data), [&](std::int64_t i, int rank) {
     Arena arena(workspace(rank));
-    const Batch batch(*member.program, loss, kSlice, arena);
-    const Slice s = slice(data, i);
-    float* y = forward(data, loss, Use::prediction, member, s, batch);
-    if (loss == Loss::cross_entropy) kernels().softmax({s.rows, outputs, y});
-    for (std::int64_t row = 0; row < s.rows; ++row)
-      std::copy_n(y + row * padded(outputs), outputs, out + (s.first + row) * outputs);
+    Evaluator evaluator(member, loss, arena);
+    for_piece(*member.program, data, i, [&](std::int64_t first, std::int64_t rows) {
+      float* y = evaluator.forward(data, first, rows);
+      if (loss == Loss::cross_entropy) kernels().softmax({rows, outputs, y});
+      for (std::int64_t row = 0; row < rows; ++row)
+        std::copy_n(y + row * padded(outputs), outputs, out + (first + row) * outputs);
+    });
   });
 }
 

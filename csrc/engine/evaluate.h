@@ -11,7 +11,7 @@ namespace shoal {
 
 using Workspace = std::function<float*(int rank)>;  // of forward_workspace() floats
 
-std::int64_t forward_workspace(const Program& program, Loss loss);
+std::int64_t forward_workspace(const Member& member, Loss loss);
 
 // Means over the data: loss (members,), and accuracy (members,) unless null or the loss is mse. An arg max with
 // ties is the lowest index.

@@ -1,5 +1,6 @@
 #include "engine/member.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -16,7 +17,8 @@ struct Spread {
 
 Spread spread(const Stage& s) {
   const double scale = s.layer.scale;
-  const auto inputs = static_cast<double>(s.inputs), outputs = static_cast<double>(s.outputs);
+  const auto inputs = static_cast<double>(s.inputs);
+  const auto outputs = static_cast<double>(s.outputs * (s.op == Op::conv ? s.shape.taps() : 1));
   switch (s.layer.initializer) {
     case Initializer::he: return {true, scale * std::sqrt(2 / inputs)};
     case Initializer::xavier: return {false, scale * std::sqrt(6 / (inputs + outputs))};
@@ -59,6 +61,10 @@ Member make_member(std::shared_ptr<const Program> program, Optimizer optimizer, 
   std::uint32_t layer = 0;
   for (const Stage& stage : program->stages) {
     if (stage.has_product()) initialise(stage, layer++, key, member.parameters() + stage.weight);
+    if (stage.op == Op::norm) {
+      std::fill_n(member.parameters() + stage.weight, stage.outputs, 1.0f);
+      std::fill_n(member.parameters() + stage.running + padded(stage.outputs), stage.outputs, 1.0f);
+    }
   }
   return member;
 }
@@ -75,6 +81,8 @@ Hyperparameters checked(const Hyperparameters& hyperparameters, const Program& p
   check_fraction("beta2", h.beta2);
   check(h.epsilon > 0 && std::isfinite(h.epsilon), "epsilon", h.epsilon, "> 0 and finite");
   check(h.batch_size >= 1, "batch_size", static_cast<double>(h.batch_size), ">= 1");
+  check(h.augment_pad >= 0 && h.augment_pad < std::int64_t{1} << 31, "augment_pad", static_cast<double>(h.augment_pad),
+        "in [0, 2^31)");
   if (h.dropout.empty()) h.dropout = program.dropout;
   require(h.dropout.size() == program.dropout.size(), "dropout has " + std::to_string(h.dropout.size()) +
                                                           " rates, the network has " +

@@ -28,18 +28,18 @@ struct Piece {
 double cost_of(const Job& job) {
   const Member& m = *job.member;
   return static_cast<double>(job.steps) * static_cast<double>(m.hyperparameters.batch_size) *
-         static_cast<double>(m.program->weights);
+         static_cast<double>(m.program->multiply_adds);
 }
 
 std::size_t lanes() { return static_cast<std::size_t>(kernels().lanes); }
 
-// Below this many weights times rows a step is too short to be worth the team's barriers.
+// Below this many multiply-adds forward a step is too short to be worth the team's barriers.
 constexpr double kTeamStep = 300e3;
 
 bool worth_a_team(const Piece& piece) {
   const Member& m = *piece.jobs[0].member;
   return !m.program->tiny() &&
-         static_cast<double>(m.hyperparameters.batch_size) * static_cast<double>(m.program->weights) >= kTeamStep;
+         static_cast<double>(m.hyperparameters.batch_size) * static_cast<double>(m.program->multiply_adds) >= kTeamStep;
 }
 
 // Tiny members that agree in structure, batch size, place in the data and steps, and so can share vectors.
@@ -66,7 +66,7 @@ std::vector<Piece> pieces_of(const std::vector<Job>& jobs) {
   std::vector<Piece> pieces;
   std::vector<Job> tiny;
   for (const Job& job : jobs) {
-    if (job.member->program->tiny()) {
+    if (job.member->program->tiny() && !augments(job.member->hyperparameters)) {
       tiny.push_back(job);
     } else {
       pieces.push_back({{job}, cost_of(job)});
@@ -227,6 +227,7 @@ void Population::fit(const Dataset& dataset, const std::vector<std::int64_t>& st
     require(n >= 0, "steps of member " + std::to_string(row) + " must be >= 0, got " + std::to_string(n));
     Member& member = impl_->at(row);
     data.check_fits(*member.program, impl_->loss, Use::training);
+    data.check_augmentation(member.hyperparameters);
     if (n == 0 || member.counters().diverged) continue;
     check_place(row, member.counters(), data.samples());
     jobs.push_back({&member, n, losses + row * points});
@@ -251,7 +252,7 @@ void Population::evaluate(const Dataset& dataset, const std::vector<std::int64_t
   for (const std::int64_t row : rows) {
     members.push_back(&impl_->at(row));
     data.check_fits(*members.back()->program, impl_->loss, Use::evaluation);
-    most = std::max(most, forward_workspace(*members.back()->program, impl_->loss));
+    most = std::max(most, forward_workspace(*members.back(), impl_->loss));
   }
   impl_->reserve(most);
   shoal::evaluate(
@@ -262,18 +263,33 @@ void Population::predict(const Dataset& dataset, std::int64_t row, float* out) {
   const Data data(dataset, impl_->loss, Use::prediction);
   const Member& member = impl_->at(row);
   data.check_fits(*member.program, impl_->loss, Use::prediction);
-  impl_->reserve(forward_workspace(*member.program, impl_->loss));
+  impl_->reserve(forward_workspace(member, impl_->loss));
   shoal::predict(data, impl_->loss, member, impl_->pool, [&](int rank) { return impl_->workspace(rank); }, out);
 }
 
 std::vector<Parameter> Population::parameters(std::int64_t row) {
   const Member& member = impl_->at(row);
   std::vector<Parameter> parameters;
+  float* base = member.parameters();
+  const auto vector = [&](const Stage& s, const char* name, std::int64_t at) {
+    parameters.push_back({s.name + name, base + at, {s.outputs}, {1}});
+  };
   for (const Stage& s : member.program->stages) {
-    if (!s.has_product()) continue;
-    float* base = member.parameters();
-    parameters.push_back({s.name + ".weight", base + s.weight, {s.outputs, s.inputs}, {padded(s.inputs), 1}});
-    if (s.bias >= 0) parameters.push_back({s.name + ".bias", base + s.bias, {s.outputs}, {1}});
+    const std::int64_t stride = padded(s.inputs), kernel_row = s.shape.kernel_width * s.shape.x.channels;
+    if (s.op == Op::dense)
+      parameters.push_back({s.name + ".weight", base + s.weight, {s.outputs, s.inputs}, {stride, 1}});
+    if (s.op == Op::conv) {
+      parameters.push_back({s.name + ".weight",
+                            base + s.weight,
+                            {s.outputs, s.shape.kernel_height, s.shape.kernel_width, s.shape.x.channels},
+                            {stride, kernel_row, s.shape.x.channels, 1}});
+    }
+    if (s.op == Op::norm) vector(s, ".weight", s.weight);
+    if (s.bias >= 0) vector(s, ".bias", s.bias);
+    if (s.op == Op::norm) {
+      vector(s, ".running_mean", s.running);
+      vector(s, ".running_var", s.running + padded(s.outputs));
+    }
   }
   return parameters;
 }

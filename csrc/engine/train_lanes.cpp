@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "engine/forward.h"
 #include "engine/train.h"
 
 namespace shoal {
@@ -80,6 +81,7 @@ class LaneTrainer {
     kernels().lane_loss({.loss = context_.loss,
                          .rows = rows,
                          .outputs = program_.outputs,
+                         .batch = rows,
                          .y = dx_[0],
                          .labels = labels_,
                          .targets = targets_,
@@ -193,7 +195,7 @@ class LaneTrainer {
     for (std::size_t l = 0; s.dropout >= 0 && l < static_cast<std::size_t>(kMostLanes); ++l) {
       const std::size_t lane = l < counters_.size() ? l : 0;
       const Member& m = *(*jobs_)[lane].member;
-      dropout[l] = finish_of(s, nullptr, &m, counters_[lane].step, rows, nullptr, nullptr).dropout;
+      dropout[l] = dropout_of(s, m, counters_[lane].step);
     }
     return {.rows = rows,
             .columns = s.outputs,

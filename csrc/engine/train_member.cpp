@@ -1,11 +1,13 @@
-// A training step of one member by itself: gather, forward, loss, and from the last stage to the first: data
-// gradient, then weight gradient with the optimiser in it. The data gradient goes first because it reads the
-// weights that the update changes.
+// A training step of one member by itself: forward, loss, and from the last stage to the first: data gradient, then
+// weight gradient with the optimiser in it. Where images keep a slice in the cache, a step goes slice by slice.
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <optional>
+#include <span>
+#include <vector>
 
+#include "engine/backward.h"
 #include "engine/train.h"
 
 namespace shoal {
@@ -19,66 +21,55 @@ class MemberTrainer {
         program_(*member.program),
         team_(team),
         most_rows_(std::min(member.hyperparameters.batch_size, context.data.samples())),
-        batch_(program_, context.loss, most_rows_, arena) {
-    std::int64_t widest = 0;
-    for (const Stage& stage : program_.stages) widest = std::max(widest, padded(stage.inputs));
-    for (float*& buffer : dx_) buffer = arena.take(most_rows_ * widest);
+        slice_rows_(std::min(program_.slice_rows(most_rows_), most_rows_)),
+        batch_(program_, context.loss, most_rows_, augments(member.hyperparameters) ? slice_rows_ : 0, arena),
+        forward_(program_, program_.has_norms ? most_rows_ : slice_rows_, Use::training, arena),
+        backward_(program_, forward_, program_.has_norms ? most_rows_ : slice_rows_, arena) {}
+
+  // One step; nothing if the loss is not finite. Mean loss of the batch at `counters`, the same on every thread.
+  float step(const Counters& counters, std::int64_t rows) {
+    order(counters, rows);
+    batch_.gather_goals(context_.data, rows, team_);
+    forward_.begin(member_, counters.step, rows, team_);
+    backward_.begin(member_, counters.step, rows, context_.optimizer, team_);
+    slices_.clear();
+    for_slices(rows, slice_rows_, [&](const Slice& slice) { slices_.push_back(slice); });
+    // Normalisation needs all slices at each of its stages; else a slice goes there and back before the next.
+    const std::size_t together = program_.has_norms ? slices_.size() : 1;
+    float loss = 0;
+    for (std::size_t first = 0; first < slices_.size() && std::isfinite(loss); first += together) {
+      const std::span<const Slice> some(slices_.data() + first, together);
+      forward(some, counters.step, rows);
+      // The weights change with the last slice, when all losses are known.
+      if (some.back().is_last) loss = mean_loss(batch_.losses(), rows, 1);
+      if (std::isfinite(loss)) backward_.run(some, team_);
+    }
+    return loss;
   }
 
-  // Mean loss of the batch at `counters`, the same on every thread.
-  float forward(const Counters& counters, std::int64_t rows) {
+ private:
+  void order(const Counters& counters, std::int64_t rows) {
     const Range mine = share(rows, team_.rank, team_.size);
     kernels().batch_order({.shuffle = &shuffle(counters.epoch),
                            .first = static_cast<std::uint32_t>(counters.offset + mine.begin),
                            .count = static_cast<std::uint32_t>(mine.end - mine.begin),
                            .index = batch_.index() + mine.begin});
-    batch_.gather(context_.data, context_.loss, Use::training, rows, team_);
-    batch_.forward(program_, member_.parameters(), &member_, counters.step, rows, team_);
-    batch_.loss(program_, context_.loss, rows, team_);
-    return mean_loss(batch_.losses(), rows, 1);
-  }
-
-  void backward(const Counters& counters, std::int64_t rows) {
-    const Update update = update_at(context_.optimizer, member_.hyperparameters, counters.step);
-    float* dy = batch_.gradient();
-    for (std::size_t i = program_.stages.size(); i-- > 0;) {
-      const Stage& stage = program_.stages[i];
-      if (stage.activation != Activation::identity || stage.dropout >= 0) {
-        kernels().finish_backward(
-            finish_of(stage, member_.parameters(), &member_, counters.step, rows, batch_.outputs(i), dy), team_.rank,
-            team_.size);
-        team_.wait();
-      }
-      if (stage.has_product()) dy = backward_product(i, update, rows, dy);
-    }
     team_.wait();
   }
 
- private:
-  // Returns the gradient by the stage's inputs (undefined for the first product: nobody asks for it).
-  float* backward_product(std::size_t i, const Update& update, std::int64_t rows, float* dy) {
-    const Stage& stage = program_.stages[i];
-    const DenseShape shape{rows, stage.inputs, stage.outputs};
-    float* weight = member_.parameters() + stage.weight;
-    float* dx = dy == dx_[0] ? dx_[1] : dx_[0];
-    if (wanted_below(i)) {
-      kernels().dense_backward_data({shape, dy, weight, dx}, team_.rank, team_.size);
+  void forward(std::span<const Slice> slices, std::int64_t step, std::int64_t rows) {
+    const Hyperparameters& h = member_.hyperparameters;
+    const Augmentation augmentation{h.augment_pad, h.augment_flip, member_.key, static_cast<std::uint32_t>(step)};
+    const auto input = [&](const Slice& slice, float* x) {
+      batch_.gather_inputs(context_.data, program_.tensors[0], slice, augmentation, x, team_);
+    };
+    forward_.run(slices, input, team_);
+    for (const Slice& slice : slices) {
+      float* gradient = backward_.output_gradient(slice);
+      if (team_.rank == 0) std::copy_n(forward_.outputs(slice), slice.rows * padded(program_.outputs), gradient);
       team_.wait();
+      batch_.loss(slice, rows, gradient, team_);
     }
-    kernels().dense_backward_weights({.shape = shape,
-                                      .x = batch_.inputs(i),
-                                      .dy = dy,
-                                      .weight = weight,
-                                      .bias = stage.bias >= 0 ? member_.parameters() + stage.bias : nullptr,
-                                      .slot_stride = program_.parameters,
-                                      .update = update},
-                                     team_.rank, team_.size);
-    return dx;
-  }
-
-  bool wanted_below(std::size_t i) const {
-    const auto first = program_.stages.begin();
-    return std::any_of(first, first + static_cast<std::ptrdiff_t>(i), [](const Stage& s) { return s.has_product(); });
   }
 
   const Shuffle& shuffle(std::int64_t epoch) {
@@ -90,9 +81,11 @@ class MemberTrainer {
   const Member& member_;
   const Program& program_;
   const Team& team_;
-  std::int64_t most_rows_;
+  std::int64_t most_rows_, slice_rows_;
   Batch batch_;
-  float* dx_[2];
+  Forward forward_;
+  Backward backward_;
+  std::vector<Slice> slices_;
   std::int64_t epoch_ = -1;
   std::optional<Shuffle> shuffle_;
 };
@@ -139,10 +132,9 @@ void train_member(const TrainContext& context, const Job& job, float* workspace,
   Recorder recorder(context.record, job.losses);
   for (std::int64_t i = 0; i < job.steps && !counters.diverged; ++i) {
     const std::int64_t rows = batch_rows(counters, *job.member, context.data);
-    const float loss = trainer.forward(counters, rows);
+    const float loss = trainer.step(counters, rows);
     if (std::isfinite(loss)) {
       if (team.rank == 0) recorder.add(loss);
-      trainer.backward(counters, rows);
       advance(counters, rows, context.data);
     } else {
       counters.diverged = true;

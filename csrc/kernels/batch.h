@@ -23,7 +23,7 @@ struct BatchGather {
   const float *scale, *shift;
   std::int64_t rows;
   const std::uint32_t* index;
-  float* x;              // (rows, padded(features))
+  float* x;              // (rows, padded(features)), or null
   std::int32_t* labels;  // (rows,), or null
   float* targets;        // (rows, padded(outputs)), or null
 };

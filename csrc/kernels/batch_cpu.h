@@ -52,8 +52,10 @@ static void batch_gather(const BatchGather& f, int rank, int size) {
   const Range mine = share(f.rows, rank, size);
   for (std::int64_t row = mine.begin; row < mine.end; ++row) {
     const std::int64_t sample = f.index[row];
-    if (row + kAhead < mine.end) prefetch_sample(d, f.index[row + kAhead], f.features);
-    if (d.x_u8) {
+    if (f.x && row + kAhead < mine.end) prefetch_sample(d, f.index[row + kAhead], f.features);
+    if (!f.x) {
+      // goals only
+    } else if (d.x_u8) {
       gather_row(d.x_u8 + sample * f.features, f.features, f.scale, f.shift, f.x + row * stride);
     } else {
       gather_row(d.x_f32 + sample * f.features, f.features, f.scale, f.shift, f.x + row * stride);

@@ -37,16 +37,24 @@ struct DenseForwardInOrder {
   float* transposed;  // (inputs, padded(outputs)), scratch
 };
 
-// dx = dy W.
+// dx = dy W, or is added to.
 struct DenseBackwardData {
   DenseShape shape;
   const float* dy;      // (B, outputs)
   const float* weight;  // (outputs, inputs)
-  float* dx;            // (B, inputs), padding becomes zero
+  bool add;
+  float* dx;  // (B, inputs), padding becomes zero
 };
 
-// W and b take one optimiser step with the gradients dy^T x and sum_B dy, which never reach memory. Optimiser slots lie
-// slot_stride, 2 slot_stride floats after their weights.
+// A batch that is worked off in slices leaves the sum of their gradients in memory until the last one.
+struct SliceSum {
+  float* gradient = nullptr;  // where the weight's would be, from `origin` on; null: the batch is one slice
+  const float* origin = nullptr;
+  bool first = true, last = true;
+};
+
+// W and b take one optimiser step with the gradients dy^T x and sum_B dy, which never reach memory where the batch is
+// one slice. Optimiser slots lie slot_stride, 2 slot_stride floats after their weights.
 struct DenseBackwardWeights {
   DenseShape shape;
   const float* x;   // (B, inputs)
@@ -55,6 +63,7 @@ struct DenseBackwardWeights {
   float* bias;      // (outputs,) in/out, or null
   std::int64_t slot_stride;
   Update update;
+  SliceSum sum;
 };
 
 }  // namespace shoal

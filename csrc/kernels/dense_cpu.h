@@ -14,36 +14,6 @@ constexpr int kVectorsPerPad = static_cast<int>(kPad) / W;
 // ---- dot: C[m][n] = sum_k A[m][k] B[n][k], lanes along k
 // -----------------------------------------------------------------
 
-// Adds neighbouring halves of two vectors of partial sums: where each holds groups of G lanes, the result holds groups of
-// G / 2, those of u first.
-template <int G, int... lane>
-SHOAL_INLINE vf fold_lanes(vf u, vf v, std::integer_sequence<int, lane...>) {
-  constexpr auto first = [](int l) { return (l < W / 2 ? 0 : W) + l % (W / 2) / (G / 2) * G + l % (W / 2) % (G / 2); };
-  return __builtin_shufflevector(u, v, first(lane)...) + __builtin_shufflevector(u, v, first(lane) + G / 2 ...);
-}
-
-template <int G>
-SHOAL_INLINE vf fold(vf u, vf v) {
-  return fold_lanes<G>(u, v, std::make_integer_sequence<int, W>());
-}
-
-// The lane sums of sums[0..count), count a power of two and at most W, in the first `count` lanes.
-template <int G, int count>
-SHOAL_INLINE vf lane_sums(vf* sums) {
-  if constexpr (G == 1) {
-    return sums[0];
-  } else if constexpr (count == 1) {
-    vf once[1] = {fold<G>(sums[0], sums[0])};
-    return lane_sums<G / 2, 1>(once);
-  } else {
-    SHOAL_UNROLL
-    for (int i = 0; i < count / 2; ++i) sums[i] = fold<G>(sums[2 * i], sums[2 * i + 1]);
-    return lane_sums<G / 2, count / 2>(sums);
-  }
-}
-
-constexpr int power_of_two(int n) { return n <= 1 ? 1 : 2 * power_of_two((n + 1) / 2); }
-
 template <int M, int N>
 SHOAL_INLINE void dot_tile(std::int64_t k, const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride,
                            float* c, std::int64_t c_stride) {
@@ -194,16 +164,36 @@ static void dense_backward_data(const DenseBackwardData& f, int rank, int size) 
   const std::int64_t stride = padded(f.shape.inputs), dy_stride = padded(f.shape.outputs);
   for_outer_tiles(f.shape.rows, f.shape.inputs, rank, size, [&](std::int64_t row, int m, std::int64_t column, int n) {
     const OuterA a{f.dy + row * dy_stride, dy_stride, 1};
-    outer(m, n, f.shape.outputs, a, f.weight + column * W, stride, f.dx + row * stride + column * W, stride);
+    float* dx = f.dx + row * stride + column * W;
+    if (!f.add) return outer(m, n, f.shape.outputs, a, f.weight + column * W, stride, dx, stride);
+    alignas(64) float part[kOuterM * kOuterN * W];
+    outer(m, n, f.shape.outputs, a, f.weight + column * W, stride, part, kOuterN * W);
+    for (int i = 0; i < m; ++i) {
+      for (int j = 0; j < n * W; j += W) {
+        store(dx + i * stride + j, load(dx + i * stride + j) + load(part + i * kOuterN * W + j));
+      }
+    }
   });
 }
 
+// Updates with a gradient, or leaves it for the slices to come.
 template <Optimizer kind>
-static void update_tile(const UpdateLanes& u, const float* gradient, int m, int n, float* weight,
+SHOAL_INLINE void update_slice(const UpdateLanes& u, const SliceSum& sum, vf gradient, float* w, std::int64_t stride) {
+  if (sum.gradient) {
+    float* before = sum.gradient + (w - sum.origin);
+    if (!sum.first) gradient += load(before);
+    if (!sum.last) return store(before, gradient);
+  }
+  update<kind>(u, gradient, w, stride);
+}
+
+template <Optimizer kind>
+static void update_tile(const UpdateLanes& u, const SliceSum& sum, const float* gradient, int m, int n, float* weight,
                         std::int64_t weight_stride, std::int64_t slot_stride) {
   for (int i = 0; i < m; ++i) {
     for (int j = 0; j < n; ++j) {
-      update<kind>(u, load(gradient + (i * kOuterN + j) * W), weight + i * weight_stride + j * W, slot_stride);
+      update_slice<kind>(u, sum, load(gradient + (i * kOuterN + j) * W), weight + i * weight_stride + j * W,
+                         slot_stride);
     }
   }
 }
@@ -215,7 +205,7 @@ static void update_bias(const UpdateLanes& u, const DenseBackwardWeights& f, int
   for (std::int64_t i = mine.begin * kPad; i < mine.end * kPad; i += W) {
     vf sum{};
     for (std::int64_t row = 0; row < f.shape.rows; ++row) sum += load(f.dy + row * stride + i);
-    update<kind>(u, sum, f.bias + i, f.slot_stride);
+    update_slice<kind>(u, f.sum, sum, f.bias + i, f.slot_stride);
   }
 }
 
@@ -233,7 +223,7 @@ static void dense_backward_weights(const DenseBackwardWeights& f, int rank, int 
           }
           alignas(64) float gradient[kOuterM * kOuterN * W];
           outer(m, n, f.shape.rows, {f.dy + row, 1, dy_stride}, f.x + column * W, stride, gradient, kOuterN * W);
-          update_tile<kind>(u, gradient, m, n, weight, stride, f.slot_stride);
+          update_tile<kind>(u, f.sum, gradient, m, n, weight, stride, f.slot_stride);
         });
     if (f.bias) update_bias<kind>(u, f, rank, size);
   });

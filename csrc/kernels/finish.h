@@ -24,6 +24,7 @@ struct Dropout {
 
 struct Finish {
   std::int64_t rows, columns;  // rows are padded(columns) apart; padding becomes zero
+  std::int64_t first_row;      // the first row's place in the batch, for dropout
   Activation activation;
   float slope;        // leaky_relu
   const float* bias;  // (padded(columns),) or null; not used backward

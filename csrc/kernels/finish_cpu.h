@@ -54,7 +54,7 @@ SHOAL_INLINE void for_row(const Finish& f, std::int64_t row, const Body& body) {
         const vu counter = reinterpret_cast<vu>(lane_index()) + static_cast<std::uint32_t>(block / 4 + half);
         const auto same = [](std::uint32_t x) { return vu{} + x; };
         words =
-            philox(counter, same(static_cast<std::uint32_t>(row)), same(f.dropout.step),
+            philox(counter, same(static_cast<std::uint32_t>(f.first_row + row)), same(f.dropout.step),
                    same(stream(Purpose::dropout, f.dropout.layer)), same(f.dropout.key.seed), same(f.dropout.key.id));
       }
       for (int w = 0; w < 4; ++w) {

@@ -6,10 +6,14 @@
 #include <vector>
 
 #include "kernels/batch.h"
+#include "kernels/conv.h"
 #include "kernels/dense.h"
 #include "kernels/finish.h"
+#include "kernels/image.h"
 #include "kernels/lanes.h"
 #include "kernels/loss.h"
+#include "kernels/norm.h"
+#include "kernels/pool.h"
 
 namespace shoal {
 
@@ -24,6 +28,24 @@ struct Kernels {
   void (*dense_backward_weights)(const DenseBackwardWeights&, int rank, int size);
   void (*finish_forward)(const Finish&, int rank, int size);
   void (*finish_backward)(const Finish&, int rank, int size);
+  void (*image_gather)(const ImageGather&, int rank, int size);
+  void (*image_to_rows)(const ImageRows&, int rank, int size);
+  void (*image_from_rows)(const ImageRows&, int rank, int size);
+  void (*image_finish_forward)(const ImageFinish&, int rank, int size);
+  void (*image_finish_backward)(const ImageFinish&, int rank, int size);
+  void (*image_add)(const ImageAdd&, int rank, int size);
+  void (*image_add_backward)(const ImageAddBackward&, int rank, int size);
+  void (*conv_pack)(const ConvPack&);
+  void (*conv_forward)(const ConvForward&, int rank, int size);
+  void (*conv_backward_data)(const ConvBackwardData&, int rank, int size);
+  void (*conv_backward_weights)(const ConvBackwardWeights&, int rank, int size);
+  void (*pool_forward)(const PoolForward&, int rank, int size);
+  void (*pool_backward)(const PoolBackward&, int rank, int size);
+  void (*norm_statistics)(const NormStatistics&, int rank, int size);
+  void (*norm_forward)(const NormForward&, int rank, int size);
+  void (*norm_backward_sums)(const NormBackwardSums&, int rank, int size);
+  void (*norm_backward_data)(const NormBackwardData&, int rank, int size);
+  void (*apply)(const Apply&, int rank, int size);
   void (*loss_step)(const LossStep&, int rank, int size);
   void (*softmax)(const Softmax&);
   void (*lane_gather)(const LaneGather&);

@@ -12,6 +12,7 @@ namespace shoal {
 struct LossStep {
   Loss loss;
   std::int64_t rows, outputs;  // rows of y and targets are padded(outputs) apart
+  std::int64_t batch;          // rows that the mean is over: more than `rows` where this is a slice of them
   float* y;                    // (rows, outputs) in; out: the gradient, padding zero
   const std::int32_t* labels;  // (rows,), cross_entropy
   const float* targets;        // (rows, outputs), mse

@@ -43,7 +43,7 @@ SHOAL_INLINE float cross_entropy_row(const LossStep& f, std::int64_t row) {
   const std::int32_t label = f.labels[row];
   const float chosen = y[label];
   const Exponentials e = exponentiate_row(y, f.outputs);
-  const float share = 1 / static_cast<float>(f.rows);
+  const float share = 1 / static_cast<float>(f.batch);
   const float scale = share / e.sum;
   for (std::int64_t i = 0; i < padded(f.outputs); i += W) store(y + i, load(y + i) * scale);
   y[label] -= share;
@@ -54,7 +54,7 @@ SHOAL_INLINE float cross_entropy_row(const LossStep& f, std::int64_t row) {
 SHOAL_INLINE float squared_error_row(const LossStep& f, std::int64_t row) {
   const std::int64_t stride = padded(f.outputs);
   const auto count = static_cast<float>(f.outputs);
-  const float scale = 2 / (count * static_cast<float>(f.rows));
+  const float scale = 2 / (count * static_cast<float>(f.batch));
   vf sum{};
   for (std::int64_t i = 0; i < stride; i += W) {
     const vf difference = load(f.y + row * stride + i) - load(f.targets + row * stride + i);
@@ -96,7 +96,7 @@ SHOAL_INLINE vf lane_cross_entropy_row(const LaneLoss& f, std::int64_t row) {
     store(y + i * W, e);
   }
   const vf sum = sum_parts(part);
-  const float share = 1 / static_cast<float>(f.rows);
+  const float share = 1 / static_cast<float>(f.batch);
   const vf scale = share / sum;
   for (std::int64_t i = 0; i < f.outputs; ++i) {
     const vf hit = select(label == static_cast<std::int32_t>(i), splat(share), vf{});
@@ -107,7 +107,7 @@ SHOAL_INLINE vf lane_cross_entropy_row(const LaneLoss& f, std::int64_t row) {
 
 SHOAL_INLINE vf lane_squared_error_row(const LaneLoss& f, std::int64_t row) {
   const auto count = static_cast<float>(f.outputs);
-  const float scale = 2 / (count * static_cast<float>(f.rows));
+  const float scale = 2 / (count * static_cast<float>(f.batch));
   vf part[W] = {};
   for (std::int64_t i = 0; i < f.outputs; ++i) {
     const std::int64_t at = (row * f.outputs + i) * W;

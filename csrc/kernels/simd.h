@@ -182,6 +182,37 @@ SHOAL_INLINE float sum_lanes(vf v) {
   return part[0];
 }
 
+// Adds neighbouring halves of two vectors of partial sums: where each holds groups of G lanes, the result holds groups of
+// G / 2, those of u first.
+template <int G, int... lane>
+SHOAL_INLINE vf fold_lanes(vf u, vf v, std::integer_sequence<int, lane...>) {
+  constexpr auto first = [](int l) { return (l < W / 2 ? 0 : W) + l % (W / 2) / (G / 2) * G + l % (W / 2) % (G / 2); };
+  return __builtin_shufflevector(u, v, first(lane)...) + __builtin_shufflevector(u, v, first(lane) + G / 2 ...);
+}
+
+template <int G>
+SHOAL_INLINE vf fold(vf u, vf v) {
+  return fold_lanes<G>(u, v, std::make_integer_sequence<int, W>());
+}
+
+// The lane sums of sums[0..count), count a power of two and at most W, in the first `count` lanes.
+template <int G, int count>
+SHOAL_INLINE vf lane_sums(vf* sums) {
+  if constexpr (G == 1) {
+    return sums[0];
+  } else if constexpr (count == 1) {
+    vf once[1] = {fold<G>(sums[0], sums[0])};
+    return lane_sums<G / 2, 1>(once);
+  } else {
+    SHOAL_UNROLL
+    for (int i = 0; i < count / 2; ++i) sums[i] = fold<G>(sums[2 * i], sums[2 * i + 1]);
+    return lane_sums<G / 2, count / 2>(sums);
+  }
+}
+
+// The next one.
+constexpr int power_of_two(int n) { return n <= 1 ? 1 : 2 * power_of_two((n + 1) / 2); }
+
 SHOAL_INLINE float max_lanes(vf v) {
   float best = v[0];
   for (int l = 1; l < W; ++l) best = v[l] > best ? v[l] : best;

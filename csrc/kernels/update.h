@@ -24,6 +24,15 @@ struct Update {
 // Number of state arrays beside the weights.
 inline int slots(Optimizer optimizer) { return optimizer == Optimizer::sgd || optimizer == Optimizer::adagrad ? 1 : 2; }
 
+// One step of n weights (a multiple of kPad) whose gradients are in memory.
+struct Apply {
+  Update update;
+  std::int64_t n;
+  const float* gradient;
+  float* weight;
+  std::int64_t slot_stride;
+};
+
 // `step` counts from 0.
 Update update_at(Optimizer optimizer, const Hyperparameters& h, std::int64_t step);
 

@@ -64,4 +64,14 @@ SHOAL_INLINE void for_optimizer(Optimizer kind, const Body& body) {
   }
 }
 
+static void apply(const Apply& f, int rank, int size) {
+  const UpdateLanes u = splat_update(f.update);
+  const Range mine = share(f.n / W, rank, size);
+  for_optimizer(f.update.optimizer, [&]<Optimizer kind>() {
+    for (std::int64_t i = mine.begin * W; i < mine.end * W; i += W) {
+      update<kind>(u, load(f.gradient + i), f.weight + i, f.slot_stride);
+    }
+  });
+}
+
 }  // namespace shoal::SHOAL_ISA

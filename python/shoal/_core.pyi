@@ -27,12 +27,42 @@ class Initializer:
     normal: ClassVar[Initializer]
     uniform: ClassVar[Initializer]
 
+class Pooling:
+    __members__: ClassVar[dict[str, Pooling]]
+    max: ClassVar[Pooling]
+    average: ClassVar[Pooling]
+
+class Extent:
+    def __init__(self, height: int, width: int) -> None: ...
+
+class PaddingKind:
+    __members__: ClassVar[dict[str, PaddingKind]]
+    valid: ClassVar[PaddingKind]
+    same: ClassVar[PaddingKind]
+    amount: ClassVar[PaddingKind]
+
+class Padding:
+    def __init__(self, kind: PaddingKind, amount: Extent) -> None: ...
+
 class Layer: ...
 
 class Network:
     def __init__(self, layers: Sequence[Layer]) -> None: ...
 
 def dense(units: int, initializer: Initializer, scale: float, bias: bool) -> Layer: ...
+def conv2d(
+    filters: int,
+    kernel: Extent,
+    stride: Extent,
+    padding: Padding,
+    initializer: Initializer,
+    scale: float,
+    bias: bool,
+) -> Layer: ...
+def pooling(pooling: Pooling, window: Extent, stride: Extent, padding: Padding) -> Layer: ...
+def global_pooling() -> Layer: ...
+def batch_norm(momentum: float, epsilon: float) -> Layer: ...
+def residual(branch: Sequence[Layer], shortcut: Sequence[Layer]) -> Layer: ...
 def flatten() -> Layer: ...
 def dropout(rate: float) -> Layer: ...
 def relu() -> Layer: ...
@@ -71,6 +101,8 @@ class Hyperparameters:
     epsilon: float
     batch_size: int
     dropout: Sequence[float]
+    augment_pad: int
+    augment_flip: bool
 
 class Dataset:
     def __init__(

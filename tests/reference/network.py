@@ -1,57 +1,85 @@
-"""Networks in float64 NumPy, from the formulas. Shares nothing with the core but the layers' descriptions."""
+"""Networks and losses in float64 NumPy. Shares nothing with the core but the layers' descriptions."""
+
+from collections import Counter
 
 import numpy as np
-
-from shoal import nn
-
-# value, and derivative by the input as a function of input and value
-ACTIVATIONS = {
-    nn.ReLU: (lambda _, x: np.maximum(x, 0), lambda _, x, y: (x > 0) * 1.0),
-    nn.LeakyReLU: (
-        lambda layer, x: np.where(x > 0, x, layer.slope * x),
-        lambda layer, x, y: np.where(x > 0, 1, layer.slope),
-    ),
-    nn.Sigmoid: (lambda _, x: 1 / (1 + np.exp(-x)), lambda _, x, y: y * (1 - y)),
-    nn.Tanh: (lambda _, x: np.tanh(x), lambda _, x, y: 1 - y**2),
-}
+from tests.reference.layers import LAYERS
 
 
-def forward(network, parameters, x, masks=()):
-    """Return the outputs (B, outputs), and the input of every layer and of the end.
+class Pass:
+    """One batch on its way through a network: what its layers are called, their parameters, the dropout masks."""
 
-    masks: for each dropout layer 0 or 1 / (1 - rate) of shape (B, width); none means dropout is off.
+    def __init__(self, parameters, masks=(), training=False):
+        self.parameters, self.training = parameters, training
+        self._masks, self._count = iter(masks), Counter()
+
+    def name(self, kind):
+        self._count[kind] += 1
+        return f"{kind}{self._count[kind]}"
+
+    def parameter(self, name, shape):
+        assert self.parameters[name].shape == shape, f"{name}: {self.parameters[name].shape}, expected {shape}"
+        return self.parameters[name]
+
+    def mask(self, rate, shape):
+        mask = next(self._masks, None)
+        return 1 if mask is None else mask.reshape(shape)
+
+    def chain(self, layers, x):
+        """Return what the layers make of x one after the other, and the way back."""
+        ways = []
+        for layer in layers:
+            shape = x.shape
+            x, back = LAYERS[type(layer)](self, layer, x)
+            ways.append((back, shape, x.shape))
+
+        def all_back(dy, gradients):
+            for back, shape, output in reversed(ways):
+                dy = back(dy.reshape(output), gradients).reshape(shape)
+            return dy
+
+        return x, all_back
+
+
+class Draw(Pass):
+    """A training pass that draws whatever it is asked for: parameters and masks of the shapes a network needs."""
+
+    def __init__(self, rng):
+        super().__init__({}, training=True)
+        self.masks, self._rng = [], rng
+
+    def parameter(self, name, shape):
+        values = self._rng.normal(size=shape)
+        self.parameters[name] = abs(values) if name.endswith("running_var") else values
+        return self.parameters[name]
+
+    def mask(self, rate, shape):
+        self.masks.append((self._rng.random(shape) >= rate) / (1 - rate))
+        return self.masks[-1]
+
+
+def forward(network, parameters, x, masks=(), training=False):
+    """Return the outputs (B, outputs), and the way back.
+
+    masks: for each dropout layer 0 or 1 / (1 - rate) of as many numbers as it has inputs; none: dropout is off.
+    training: batch normalisation uses the batch, and moves the running statistics among the parameters on.
+    The way back takes the gradient by the outputs and returns those by the trained parameters, and by x.
     """
-    values, masks = [x.reshape(len(x), -1).astype(np.float64)], iter(masks)
-    dense = 0
-    for layer in network.layers:
-        x = values[-1]
-        if isinstance(layer, nn.Dense):
-            dense += 1
-            x = x @ parameters[f"dense{dense}.weight"].T + parameters.get(f"dense{dense}.bias", 0)
-        elif isinstance(layer, nn.Dropout):
-            x = x * next(masks, 1)
-        elif not isinstance(layer, nn.Flatten):
-            x = ACTIVATIONS[type(layer)][0](layer, x)
-        values.append(x)
-    return values[-1], values
+    y, all_back = Pass(parameters, masks, training).chain(network.layers, x.astype(np.float64))
+
+    def back(dy):
+        gradients = {}
+        dx = all_back(dy, gradients)
+        return gradients, dx
+
+    return y.reshape(len(x), -1), back
 
 
-def backward(network, parameters, values, dy, masks=()):
-    """Return the gradients by the parameters, and by the network's input, from that by its outputs."""
-    gradients, masks = {}, iter(list(masks)[::-1])
-    dense = sum(isinstance(layer, nn.Dense) for layer in network.layers)
-    for layer, x, y in reversed(list(zip(network.layers, values[:-1], values[1:], strict=True))):
-        if isinstance(layer, nn.Dense):
-            weight = parameters[f"dense{dense}.weight"]
-            gradients[f"dense{dense}.weight"] = dy.T @ x
-            if layer.bias:
-                gradients[f"dense{dense}.bias"] = dy.sum(axis=0)
-            dy, dense = dy @ weight, dense - 1
-        elif isinstance(layer, nn.Dropout):
-            dy = dy * next(masks, 1)
-        elif not isinstance(layer, nn.Flatten):
-            dy = dy * ACTIVATIONS[type(layer)][1](layer, x, y)
-    return gradients, dy
+def draw(network, x, rng):
+    """Return parameters and dropout masks for a network and a batch."""
+    run = Draw(rng)
+    run.chain(network.layers, x)
+    return run.parameters, run.masks
 
 
 def softmax(y):

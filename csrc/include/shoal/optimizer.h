@@ -32,6 +32,8 @@ struct Hyperparameters {
   float epsilon = 1e-8f;         // > 0; adam, adamw, rmsprop, adagrad
   std::int64_t batch_size = 32;  // >= 1
   std::vector<float> dropout{};  // one rate in [0, 1) per dropout layer; empty: the network's own rates
+  std::int64_t augment_pad = 0;  // >= 0: images are shifted by up to so many pixels, zeros coming in at the rim
+  bool augment_flip = false;     // half of the images are mirrored, left to right
 };
 
 }  // namespace shoal

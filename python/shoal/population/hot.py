@@ -37,8 +37,14 @@ _DEFAULTS: Values = {
     "beta2": 0.999,
     "epsilon": 1e-8,
     "batch_size": 32,
+    "augment_pad": 0,
+    "augment_flip": False,
 }
-_EVERY = ("lr", "decay", "lr_decay", "decay_every", "weight_decay", "batch_size", "dropout")
+_LOWEST = {"decay_every": 1, "batch_size": 1, "augment_pad": 0}  # of the integers
+_EVERY = (
+    *("lr", "decay", "lr_decay", "decay_every", "weight_decay", "batch_size"),
+    *("augment_pad", "augment_flip", "dropout"),
+)
 _OWN = {
     "sgd": ("momentum", "nesterov"),
     "adam": ("beta1", "beta2", "epsilon"),
@@ -77,11 +83,11 @@ def check(given: Mapping[str, Any], network: Sequential, place: str) -> Values:
 def _check_one(name: str, value: Any, network: Sequential, place: str) -> Any:
     if name == "dropout":
         return _dropout(value, len(network.dropout_rates), place)
-    if name == "nesterov":
-        return rules.boolean(value, place)
+    if name in _LOWEST:
+        return rules.integer(value, place, _LOWEST[name])
     if name in _INTERVALS:
         return rules.real(value, place, _INTERVALS[name])
-    return rules.integer(value, place, low=1)  # batch_size, decay_every
+    return rules.boolean(value, place)  # nesterov, augment_flip
 
 
 def _dropout(value: Any, layers: int, place: str) -> tuple[float, ...]:

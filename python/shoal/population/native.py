@@ -64,6 +64,25 @@ def _layer(layer: nn.Layer) -> _core.Layer:
     match layer:
         case nn.Dense():
             return _core.dense(layer.units, _core.Initializer.__members__[layer.init], layer.scale, layer.bias)
+        case nn.Conv2d():
+            return _core.conv2d(
+                layer.filters,
+                _extent(layer.kernel),
+                _extent(layer.stride),
+                _padding(layer.padding),
+                _core.Initializer.__members__[layer.init],
+                layer.scale,
+                layer.bias,
+            )
+        case nn.MaxPool2d() | nn.AvgPool2d():
+            kind = _core.Pooling.max if isinstance(layer, nn.MaxPool2d) else _core.Pooling.average
+            return _core.pooling(kind, _extent(layer.size), _extent(layer.step), _padding(layer.padding))
+        case nn.GlobalAvgPool2d():
+            return _core.global_pooling()
+        case nn.BatchNorm():
+            return _core.batch_norm(layer.momentum, layer.epsilon)
+        case nn.Residual():
+            return _core.residual([_layer(each) for each in layer.layers], [_layer(each) for each in layer.shortcut])
         case nn.Dropout():
             return _core.dropout(layer.rate)
         case nn.LeakyReLU():
@@ -76,3 +95,13 @@ def _layer(layer: nn.Layer) -> _core.Layer:
             return _core.sigmoid()
         case nn.Tanh():
             return _core.tanh()
+
+
+def _extent(size: nn.Size) -> _core.Extent:
+    return _core.Extent(*nn.pair(size))
+
+
+def _padding(padding: str | nn.Size) -> _core.Padding:
+    if isinstance(padding, str):
+        return _core.Padding(_core.PaddingKind.__members__[padding], _core.Extent(0, 0))
+    return _core.Padding(_core.PaddingKind.amount, _extent(padding))
