@@ -7,25 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from shoal import nn
+from shoal import networks, nn
 from shoal.errors import StudyError
 from shoal.studyfile import FILE, StudyFile
 
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "study.toml"
-GOOD = """
+LAYERS = '[{dense = "width"}, "relu", {dropout = "dropout"}, {dense = "outputs"}]'
+GOOD = f"""
 metric = "accuracy"
 seed = 3
 [data]
 name = "digits"
 validation = 0.2
 [network]
-layers = [{dense = "width"}, "relu", {dropout = "dropout"}, {dense = "outputs"}]
+layers = {LAYERS}
 [space]
-lr = {low = 0.001, high = 0.3, log = true}
-width = {low = 3, high = 9, type = "int"}
-dropout = {low = 0.0, high = 0.5}
+lr = {{low = 0.001, high = 0.3, log = true}}
+width = {{low = 3, high = 9, type = "int"}}
+dropout = {{low = 0.0, high = 0.5}}
 [strategy]
 name = "Random"
 trials = 3
@@ -44,7 +45,7 @@ def read(tmp_path, monkeypatch):
     return read
 
 
-def networks(file):
+def networks_of(file):
     """The network of each config at the ends of the space, as the study would make it."""
     network = file.study._task._network
     return [network({"lr": 0.1, "width": width, "dropout": dropout}) for width, dropout in ((3, 0.0), (9, 0.5))]
@@ -52,7 +53,7 @@ def networks(file):
 
 def test_a_file_is_a_study(read):
     file = read(GOOD)
-    assert networks(file) == [
+    assert networks_of(file) == [
         nn.Sequential([nn.Dense(width), nn.ReLU(), nn.Dropout(rate), nn.Dense(10)])
         for width, rate in ((3, 0.0), (9, 0.5))
     ]
@@ -69,11 +70,49 @@ def test_every_kind_of_layer(read):
         '["flatten", {dense = 4, init = "xavier", init_scale = 2, bias = false}, {leaky_relu = 0.2}, "leaky_relu", \
       {dense = "width"}, "tanh", {dense = 5}, "sigmoid", {dropout = "dropout"}, {dense = "outputs"}]'
     )
-    old = '[{dense = "width"}, "relu", {dropout = "dropout"}, {dense = "outputs"}]'
-    assert networks(read(GOOD.replace(old, layers)))[0] == nn.Sequential([
+    assert networks_of(read(GOOD.replace(LAYERS, layers)))[0] == nn.Sequential([
         nn.Flatten(), nn.Dense(4, "xavier", 2, False), nn.LeakyReLU(0.2), nn.LeakyReLU(), nn.Dense(3), nn.Tanh(),
         nn.Dense(5), nn.Sigmoid(), nn.Dropout(0.0), nn.Dense(10),
     ])  # fmt: skip
+
+
+def test_every_kind_of_layer_for_images(read):
+    layers = """[{conv2d = "width", kernel = [3, 2], stride = 2, padding = "valid", init = "xavier"}, "batch_norm",
+      {max_pool2d = 2, stride = 1, padding = "same"}, "max_pool2d", {avg_pool2d = [2, 1], padding = [1, 0]},
+      {residual = [{conv2d = 4, kernel = 1}, {dropout = "dropout"}], shortcut = [{conv2d = 4, kernel = 1}]},
+      {residual = [{batch_norm = 0.2, epsilon = 1e-3}]}, {conv2d = "outputs", kernel = 1}, "global_avg_pool2d"]"""
+    assert networks_of(read(GOOD.replace(LAYERS, layers)))[1] == nn.Sequential([
+        nn.Conv2d(9, (3, 2), 2, "valid", "xavier"), nn.BatchNorm(),
+        nn.MaxPool2d(2, 1, "same"), nn.MaxPool2d(), nn.AvgPool2d((2, 1), padding=(1, 0)),
+        nn.Residual([nn.Conv2d(4, 1), nn.Dropout(0.5)], [nn.Conv2d(4, 1)]),
+        nn.Residual([nn.BatchNorm(0.2, 1e-3)]), nn.Conv2d(10, 1), nn.GlobalAvgPool2d(),
+    ])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ready", "network"),
+    [
+        (
+            'ready = "small_cnn"\nfilters = [4, "width"]\nkernel = 2\nactivation = {leaky_relu = "dropout"}',
+            networks.small_cnn(10, (4, 3), kernel=2, activation=nn.LeakyReLU(0)),
+        ),
+        (
+            'ready = "mlp"\nwidths = ["width"]\nactivation = {leaky_relu = "dropout"}',
+            networks.mlp(10, [3], nn.LeakyReLU(0.0)),
+        ),
+    ],
+)
+def test_a_ready_network(read, ready, network):
+    assert networks_of(read(GOOD.replace(f"layers = {LAYERS}", ready)))[0] == network
+
+
+def test_a_ready_network_that_reads_the_config(read):
+    space = 'kernel1 = {low = 2, high = 5, type = "int"}\ndropout1 = {low = 0.0, high = 0.5}'
+    text = GOOD.replace(f"layers = {LAYERS}", 'ready = "cifar_cnn"')
+    start, end = text.index("width ="), text.index("[strategy]")
+    file = read(text[:start] + space + "\n" + text[end:])
+    config = {"kernel1": 5, "dropout1": 0.25}
+    assert file.study._task._network(config) == networks.cifar_cnn(config, 10)
 
 
 def test_a_function_of_the_current_directory_is_a_network(read, tmp_path, monkeypatch):
@@ -85,7 +124,7 @@ def test_a_function_of_the_current_directory_is_a_network(read, tmp_path, monkey
     )
     start, end = GOOD.index("layers"), GOOD.index("[space]")
     file = read(GOOD[:start] + 'function = "my_networks:deep"\n' + GOOD[end:])
-    assert len(networks(file)[0].layers) == 4
+    assert len(networks_of(file)[0].layers) == 4
 
 
 def test_options_of_the_command_line_win(read):
@@ -129,6 +168,30 @@ def test_the_example_is_one(tmp_path):
         ('"relu"', '"dense"', "network.layers[1].dense: missing its units; write {dense = ...}"),
         ('"relu"', "{dense = 0}", "network.layers[1]: Dense.units: must be an integer in [1, 2147483647], got 0"),
         ('"relu"', "{dense = 3, biass = true}", "network.layers[1].biass: unknown; did you mean bias?"),
+        ('"relu"', '{residual = ["relu", {relu = 1}]}', "network.layers[1].residual[1].relu: takes no value"),
+        ('"relu"', "{residual = [{dense = 0}]}", "network.layers[1].residual[0]: Dense.units: must be an integer in"),
+        ('"relu"', '{residual = "relu"}', "network.layers[1].residual: must be a list of layers, got 'relu'"),
+        ('"relu"', "{residual = []}", "network.layers[1]: Residual.layers: must hold at least one layer"),
+        (
+            '"relu"',
+            '{residual = ["relu"], shortcut = 3}',
+            "network.layers[1].shortcut: must be a list of layers, got 3",
+        ),
+        ('"relu"', "{conv2d = 3}", "network.layers[1].conv2d: missing its kernel; write {conv2d = ..., kernel = ...}"),
+        ('"relu"', '{conv2d = 3, kernel = 3, padding = "all"}', 'layers[1]: Conv2d.padding: must be "same", "valid"'),
+        ('"relu"', '{conv2d = 3, kernel = [3, "width2"]}', 'kernel: "width2" is not in the space; did you mean width?'),
+        ('"relu"', "{conv2d = 3, kernel = 3}", "member 0: layer 2 (conv2d): input must be an image"),
+        ('"relu"', "{global_avg_pool2d = 1}", 'takes no value; write "global_avg_pool2d"'),
+        ("layers = [", 'ready = "mlp"\nlayers = [', "network.layers: must be given, or ready, but not both"),
+        (f"layers = {LAYERS}", "ready = 5", "network.ready: must be the name of a network, got 5"),
+        (f"layers = {LAYERS}", 'ready = "lenet"', 'network.ready: no such network, "lenet"; did you mean lenet5?'),
+        (f"layers = {LAYERS}", 'ready = "mlp"', "network.widths: missing; mlp needs it"),
+        (f"layers = {LAYERS}", 'ready = "mlp"\nwidths = 3', "network.widths: must be a list, got 3"),
+        (f"layers = {LAYERS}", 'ready = "mlp"\nwidths = [0]', "network.ready: Dense.units: must be an integer in"),
+        (f"layers = {LAYERS}", 'ready = "mlp"\nwidth = 3', "network.width: unknown; did you mean widths?"),
+        (f"layers = {LAYERS}", 'ready = "mlp"\noutputs = 3', "network.outputs: unknown; expected one of ready, widths"),
+        (f"layers = {LAYERS}", 'ready = "resnet"\ndepth = 21', "network.ready: resnet: depth: must be 6 n + 2"),
+        (f"layers = {LAYERS}", 'ready = "lenet5"\nactivation = "relo"', "network.activation: must name one layer"),
         ('= "width"', '= "widht"', 'network.layers[0].dense: "widht" is not in the space; did you mean width?'),
         ('"outputs"', "7", "must have one output for each of the 10 classes of digits, got 7"),
         ("lr =", "lrr =", "space.lrr: makes no difference"),

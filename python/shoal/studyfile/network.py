@@ -1,15 +1,16 @@
-"""The network of a study file: a list of layers whose values may be names from the space, or a function somewhere."""
+"""The network of a study file: layers, or a ready network, whose values may be names from the space; or a function."""
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from shoal import nn
+from shoal import networks, nn
 from shoal.errors import StudyError
 from shoal.manager.native import Network
 from shoal.search.protocol import Config
@@ -18,6 +19,12 @@ from shoal.studyfile.tables import known, place, required, suggestion
 OUTPUTS = "outputs"
 LAYERS: dict[str, tuple[type[nn.Layer], str]] = {  # with the field that the layer's own key sets
     "dense": (nn.Dense, "units"),
+    "conv2d": (nn.Conv2d, "filters"),
+    "max_pool2d": (nn.MaxPool2d, "size"),
+    "avg_pool2d": (nn.AvgPool2d, "size"),
+    "global_avg_pool2d": (nn.GlobalAvgPool2d, ""),
+    "batch_norm": (nn.BatchNorm, "momentum"),
+    "residual": (nn.Residual, "layers"),
     "dropout": (nn.Dropout, "rate"),
     "leaky_relu": (nn.LeakyReLU, "slope"),
     "relu": (nn.ReLU, ""),
@@ -25,63 +32,135 @@ LAYERS: dict[str, tuple[type[nn.Layer], str]] = {  # with the field that the lay
     "tanh": (nn.Tanh, ""),
     "flatten": (nn.Flatten, ""),
 }
-
-
-@dataclass(frozen=True)
-class _Reference:
-    name: str
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """A layer to be; its arguments are values and references to the config."""
-
-    kind: type[nn.Layer]
-    arguments: Mapping[str, Any]
-    where: str
-
-    def build(self, config: Config) -> nn.Layer:
-        values = {k: config[v.name] if isinstance(v, _Reference) else v for k, v in self.arguments.items()}
-        with place(self.where):
-            return self.kind(**values)
-
-    @property
-    def fixed(self) -> bool:
-        return not any(isinstance(value, _Reference) for value in self.arguments.values())
+WORDS = ("init", "padding", "shortcut")  # keys whose values are words themselves
 
 
 def read_network(table: Mapping[str, Any], names: list[str], outputs: int) -> Network:
     """Return the function of a config that the table describes.
 
     Args:
-        table: With ``layers`` or ``function``.
+        table: With ``layers``, ``ready`` or ``function``.
         names: Of the space.
         outputs: What "outputs" stands for.
     """
-    known(table, ("layers", "function"))
-    if len(table) != 1:
-        raise StudyError("layers: must be given, or function, but not both")
-    if "function" in table:
+    kinds = [kind for kind in ("layers", "ready", "function") if kind in table]
+    if len(kinds) > 1:
+        raise StudyError(f"{kinds[0]}: must be given, or {kinds[1]}, but not both")
+    reader = _Reader(names, outputs)
+    if kinds == ["ready"]:
+        return reader.ready(table).build
+    known(table, ("layers", "ready", "function"))
+    if kinds == ["function"]:
         return _import(required(table, "function", str, 'text, "module:name"'))
-    entries = required(table, "layers", list, "a list of layers")
-    layers = [_read_layer(entry, f"layers[{i}]", names, outputs) for i, entry in enumerate(entries)]
-    for layer in layers:
-        if layer.fixed:
-            layer.build({})  # what can be checked now is not left to the first config
-    return lambda config: nn.Sequential([layer.build(config) for layer in layers])
+    layers = reader.layers(required(table, "layers", list, "a list of layers"), "layers")
+    return lambda config: nn.Sequential(_build(layers, config))
 
 
-def _read_layer(entry: Any, where: str, names: list[str], outputs: int) -> _Layer:
-    key, table = _split(entry, where)
-    kind, main = LAYERS[key]
-    with place(where, "."):
-        known(table, [key, *(field.name for field in fields(kind) if field.name != main)])
-        if key in table and not main:
-            raise StudyError(f'{key}: takes no value; write "{key}"')
-        if key not in table and main in ("units", "rate"):
-            raise StudyError(f"{key}: missing its {main}; write {{{key} = ...}}")
-        arguments = {main if name == key else name: _argument(name, table[name], names, outputs) for name in table}
-    return _Layer(kind, arguments, where)
+@dataclass(frozen=True)
+class _Reference:
+    """A value of the config; without a name all of it."""
+
+    name: str = ""
+
+    def build(self, config: Config) -> Any:
+        return config[self.name] if self.name else config
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A layer or a network to be. References may be anywhere in its arguments."""
+
+    function: Callable[..., Any]
+    arguments: Mapping[str, Any]
+    where: str
+
+    def build(self, config: Config) -> Any:
+        with place(self.where):
+            return self.function(**{name: _build(value, config) for name, value in self.arguments.items()})
+
+
+def _build(value: Any, config: Config) -> Any:
+    if isinstance(value, list):
+        return [_build(each, config) for each in value]
+    return value.build(config) if isinstance(value, _Reference | _Call) else value
+
+
+def _fixed(value: Any) -> bool:
+    """Whether nothing in it comes from the config."""
+    if isinstance(value, _Call):
+        value = list(value.arguments.values())
+    return all(map(_fixed, value)) if isinstance(value, list) else not isinstance(value, _Reference)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    names: list[str]
+    outputs: int
+
+    def layers(self, entries: Any, where: str) -> list[_Call]:
+        if not isinstance(entries, list):
+            raise StudyError(f"{where}: must be a list of layers, got {entries!r}")
+        return [self.layer(entry, f"{where}[{i}]") for i, entry in enumerate(entries)]
+
+    def layer(self, entry: Any, where: str) -> _Call:
+        key, table = _split(entry, where)
+        kind, main = LAYERS[key]
+        keys = {key if field.name == main else field.name: field for field in fields(kind)}
+        with place(where, "."):
+            known(table, [*keys, key])
+            if key in table and not main:
+                raise StudyError(f'{key}: takes no value; write "{key}"')
+            needed = [name for name, field in keys.items() if field.default is MISSING]
+            for name in needed:
+                if name not in table:
+                    example = ", ".join(f"{each} = ..." for each in needed)
+                    raise StudyError(f"{key}: missing its {keys[name].name}; write {{{example}}}")
+            read = self.layers if kind is nn.Residual else self.value
+            arguments = {keys[name].name: read(value, name) for name, value in table.items()}
+        return _checked(_Call(kind, arguments, where))
+
+    def ready(self, table: Mapping[str, Any]) -> _Call:
+        name = required(table, "ready", str, "the name of a network")
+        if name not in networks.__all__:
+            raise StudyError(f'ready: no such network, "{name}"; {suggestion(name, networks.__all__)}')
+        function = getattr(networks, name)
+        parameters = dict(inspect.signature(function).parameters)
+        given = {OUTPUTS: self.outputs, "config": _Reference()}
+        arguments = {key: value for key, value in given.items() if parameters.pop(key, None)}
+        known(table, ["ready", *parameters])
+        for key, parameter in parameters.items():
+            if key in table:
+                arguments[key] = self._argument(table[key], parameter)
+            elif parameter.default is parameter.empty:
+                raise StudyError(f"{key}: missing; {name} needs it")
+        return _checked(_Call(function, arguments, "ready"))
+
+    def _argument(self, value: Any, parameter: inspect.Parameter) -> Any:
+        if isinstance(parameter.default, nn.Layer):
+            return self.layer(value, parameter.name)
+        read = self.value(value, parameter.name)
+        if parameter.annotation.startswith("Sequence") and not isinstance(read, list | _Reference):
+            raise StudyError(f"{parameter.name}: must be a list, got {value!r}")
+        return read
+
+    def value(self, value: Any, key: str) -> Any:
+        if isinstance(value, list):
+            return [self.value(each, key) for each in value]
+        if not isinstance(value, str):
+            return value
+        if value in self.names:
+            return _Reference(value)
+        if key in WORDS:
+            return value
+        if key in ("dense", "conv2d") and value == OUTPUTS:
+            return self.outputs
+        raise StudyError(f'{key}: "{value}" is not in the space; {suggestion(value, [*self.names, OUTPUTS])}')
+
+
+def _checked(call: _Call) -> _Call:
+    if _fixed(call):
+        call.build({})  # what can be checked now is not left to the first config
+    return call
 
 
 def _split(entry: Any, where: str) -> tuple[str, Mapping[str, Any]]:
@@ -93,18 +172,6 @@ def _split(entry: Any, where: str) -> tuple[str, Mapping[str, Any]]:
     if len(layers) != 1:
         raise StudyError(f"{where}: must name one layer, got {', '.join(names)}; {suggestion(names[0], LAYERS)}")
     return layers[0], entry if isinstance(entry, dict) else {}
-
-
-def _argument(key: str, value: Any, names: list[str], outputs: int) -> Any:
-    if not isinstance(value, str):
-        return value
-    if value in names:
-        return _Reference(value)
-    if key == "init":  # the one value that is a word itself
-        return value
-    if key == "dense" and value == OUTPUTS:
-        return outputs
-    raise StudyError(f'{key}: "{value}" is not in the space; {suggestion(value, [*names, OUTPUTS])}')
 
 
 def _import(path: str) -> Network:
