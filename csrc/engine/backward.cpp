@@ -31,38 +31,30 @@ Backward::Backward(const Program& program, const Forward& forward, std::int64_t 
 // A gradient lives from the last stage that reads its tensor to the one that wrote it; those that never live together
 // share memory. Stages count as one where slices pass through them one after the other (Forward::run).
 void Backward::place_gradients(std::int64_t rows, Arena& arena) {
-  constexpr std::int64_t kMostLanes = 16;
-  const std::size_t tensors = program_.tensors.size();
-  std::vector<int> time(program_.stages.size());  // when a stage reads its output's gradient and writes its inputs'
-  for (std::size_t i = 1; i < program_.stages.size(); ++i) {
-    time[i] = time[i - 1] + (keeps_slices_ ? program_.stages[i - 1].op == Op::norm : 1);
-  }
-  std::vector<int> born(tensors, -1);
-  born.back() = static_cast<int>(program_.stages.size());
-  for (std::size_t i = 0; i < program_.stages.size(); ++i) {
-    for (const int t : {program_.stages[i].input, program_.stages[i].skip}) {
-      if (t >= 0) born[static_cast<std::size_t>(t)] = std::max(born[static_cast<std::size_t>(t)], time[i]);
+  const std::vector<Stage>& stages = program_.stages;
+  std::vector<int> time(stages.size() + 1);  // of a stage: when it reads its output's gradient and writes its inputs'
+  for (std::size_t i = 1; i <= stages.size(); ++i)
+    time[i] = time[i - 1] + (keeps_slices_ ? stages[i - 1].op == Op::norm : 1);
+  std::vector<int> born(program_.tensors.size(), -1);  // backward runs from the latest time to 0
+  born.back() = time.back();
+  for (std::size_t i = stages.size(); i-- > 0;) {
+    for (const int t : {stages[i].input, stages[i].skip}) {
+      if (t >= 0 && born[static_cast<std::size_t>(t)] < 0) born[static_cast<std::size_t>(t)] = time[i];
     }
   }
   struct Place {
     std::int64_t floats;
-    int free_below;  // times
+    int dead;
     std::vector<std::size_t> tensors;
   };
   std::vector<Place> places;
-  for (std::size_t t = tensors; t-- > 1;) {
+  for (std::size_t t = program_.tensors.size(); t-- > 1;) {
     if (!wanted(static_cast<int>(t))) continue;
-    const Tensor& tensor = program_.tensors[t];
-    const std::int64_t samples = tensor.is_image ? (rows + kMostLanes - 1) / kMostLanes * kMostLanes : rows;
-    const auto free =
-        std::find_if(places.begin(), places.end(), [&](const Place& p) { return born[t] < p.free_below; });
-    if (free == places.end()) {
-      places.push_back({tensor.floats() * samples, time[t - 1], {t}});
-    } else {
-      free->floats = std::max(free->floats, tensor.floats() * samples);
-      free->free_below = time[t - 1];
-      free->tensors.push_back(t);
-    }
+    auto place = std::find_if(places.begin(), places.end(), [&](const Place& p) { return born[t] < p.dead; });
+    if (place == places.end()) place = places.insert(place, Place{});
+    place->floats = std::max(place->floats, program_.tensors[t].room(rows));
+    place->dead = time[t - 1];
+    place->tensors.push_back(t);
   }
   for (const Place& place : places) {
     float* memory = arena.take(place.floats);

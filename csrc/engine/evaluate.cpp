@@ -31,12 +31,13 @@ struct Evaluator {
         batch(*member.program, loss, slice_rows(*member.program), 0, arena),
         pass(*member.program, slice_rows(*member.program), Use::evaluation, arena) {}
 
+  void begin() { pass.begin(member, 0, 0, {}); }
+
   // Outputs of so many samples from `first` on, (rows, padded(outputs)).
   float* forward(const Data& data, std::int64_t first, std::int64_t rows) {
     const Team alone;
     const Slice slice{0, rows, true, true};
     std::iota(batch.index(), batch.index() + rows, static_cast<std::uint32_t>(first));
-    pass.begin(member, 0, rows, alone);
     pass.run(
         {&slice, 1},
         [&](const Slice& s, float* x) { batch.gather_inputs(data, member.program->tensors[0], s, {}, x, alone); },
@@ -79,6 +80,7 @@ void evaluate(const Data& data, Loss loss, const std::vector<const Member*>& mem
     const Member& member = *members[static_cast<std::size_t>(i / per_member)];
     Arena arena(workspace(rank));
     Evaluator evaluator(member, loss, arena);
+    evaluator.begin();
     for_piece(*member.program, data, i % per_member, [&](std::int64_t first, std::int64_t rows) {
       evaluate_slice(data, loss, evaluator, first, rows, sums[static_cast<std::size_t>(i)]);
     });
@@ -103,6 +105,7 @@ void predict(const Data& data, Loss loss, const Member& member, ThreadPool& pool
   pool.for_each(pieces(data), [&](std::int64_t i, int rank) {
     Arena arena(workspace(rank));
     Evaluator evaluator(member, loss, arena);
+    evaluator.begin();
     for_piece(*member.program, data, i, [&](std::int64_t first, std::int64_t rows) {
       float* y = evaluator.forward(data, first, rows);
       if (loss == Loss::cross_entropy) kernels().softmax({rows, outputs, y});

@@ -29,11 +29,7 @@ Forward::Forward(const Program& program, std::int64_t rows, Use use, Arena& aren
       packed_(program.stages.size()),
       norms_(program.stages.size()),
       transposed_(program.tiny() ? arena.take(widest_layer(program)) : nullptr) {
-  constexpr std::int64_t kMostLanes = 16;
-  for (const Tensor& t : program.tensors) {
-    tensors_.push_back(
-        arena.take(t.floats() * (t.is_image ? (rows + kMostLanes - 1) / kMostLanes * kMostLanes : rows)));
-  }
+  for (const Tensor& t : program.tensors) tensors_.push_back(arena.take(t.room(rows)));
   for (std::size_t i = 0; i < program.stages.size(); ++i) {
     const Stage& s = program.stages[i];
     if (s.op == Op::conv) {
@@ -104,9 +100,7 @@ void Forward::stage(std::size_t i, const Slice& slice, const Team& team) {
   float* y = tensor(static_cast<int>(i) + 1, slice);
   switch (s.op) {
     case Op::copy:
-      if (team.rank == 0)
-        std::copy_n(
-            x, output_of(s).floats() * (output_of(s).is_image ? groups_of(slice) * kernels().lanes : slice.rows), y);
+      if (team.rank == 0) std::copy_n(x, output_of(s).room(slice.rows), y);
       break;
     case Op::dense: dense(s, x, slice, y, team); break;
     case Op::conv: conv(i, x, slice, y, team); break;

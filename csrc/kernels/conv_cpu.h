@@ -251,7 +251,7 @@ SHOAL_INLINE void multiply_row(vf (&sum)[M][N], const ConvShape& s, const Inputs
     for (int n = 0; n < N; ++n) xs[n] = load(at + inputs.offset[n]);
     SHOAL_UNROLL
     for (int m = 0; m < M; ++m) {
-      const vf d = load(dy + column * dy_step + m * W);
+      const vf d = in_register(load(dy + column * dy_step + m * W));
       SHOAL_UNROLL
       for (int n = 0; n < N; ++n) sum[m][n] = fma(d, xs[n], sum[m][n]);
     }

@@ -21,21 +21,31 @@ SHOAL_INLINE Window window_of(const ConvShape& s, std::int64_t row, std::int64_t
           overlap(column * s.stride_width - s.left, s.kernel_width, s.x.width)};
 }
 
-// Calls body(offset in x of a pixel) for every pixel of the window, row by row.
-template <class Body>
+// Calls body(offset in x of a pixel) for every pixel of the window, row by row. Windows of size x size pixels, if size
+// is not 0, so that the loops vanish.
+template <int size, class Body>
 SHOAL_INLINE void for_window(const ConvShape& s, const Window& w, const Body& body) {
-  for (std::int64_t row = w.rows.begin; row < w.rows.end; ++row) {
-    for (std::int64_t column = w.columns.begin; column < w.columns.end; ++column) {
-      body((row * s.x.width + column) * pixel_vectors(s.x.channels) * W);
-    }
+  const std::int64_t step = pixel_vectors(s.x.channels) * W,
+                     first = (w.rows.begin * s.x.width + w.columns.begin) * step;
+  const std::int64_t rows = size ? size : w.rows.end - w.rows.begin;
+  const std::int64_t columns = size ? size : w.columns.end - w.columns.begin;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    for (std::int64_t column = 0; column < columns; ++column) body(first + (row * s.x.width + column) * step);
   }
 }
 
-template <Pooling kind>
-static void pool_pixel(const ConvShape& s, const Window& window, const float* x, float* y) {
+// Calls body.template operator()<size>() for the usual size, or 0.
+template <class Body>
+SHOAL_INLINE void for_size(const Window& w, const Body& body) {
+  const bool two = w.rows.end - w.rows.begin == 2 && w.columns.end - w.columns.begin == 2;
+  two ? body.template operator()<2>() : body.template operator()<0>();
+}
+
+template <Pooling kind, int size>
+SHOAL_INLINE void pool_pixel(const ConvShape& s, const Window& window, const float* x, float* y) {
   for (std::int64_t c = 0; c < s.y.channels; ++c) {
     vf v = kind == Pooling::max ? splat(-__builtin_inff()) : vf{};
-    for_window(s, window, [&](std::int64_t at) {
+    for_window<size>(s, window, [&](std::int64_t at) {
       const vf next = load(x + at + c * W);
       // A NaN wins, so that a diverged member is seen to have diverged.
       v = kind == Pooling::max ? select((next > v) | (next != next), next, v) : v + next;
@@ -52,48 +62,70 @@ static void pool_forward(const PoolForward& f, int rank, int size) {
     const Window window = window_of(s, pixel / s.y.width, pixel % s.y.width);
     const float* x = f.x + t / s.y.pixels() * image_vectors(s.x) * W;
     float* y = f.y + t * pixel_vectors(s.y.channels) * W;
-    f.pooling == Pooling::max ? pool_pixel<Pooling::max>(s, window, x, y)
-                              : pool_pixel<Pooling::average>(s, window, x, y);
-  }
-}
-
-// Adds a pixel's gradient to the window of one channel.
-template <Pooling kind>
-SHOAL_INLINE void unpool(const ConvShape& s, const Window& window, const float* x, vf y, vf dy, float* dx) {
-  if constexpr (kind == Pooling::average) {
-    const vf part = dy * (1.0f / static_cast<float>(window.size()));
-    for_window(s, window, [&](std::int64_t at) { store(dx + at, load(dx + at) + part); });
-  } else {
-    vi open = vi{} - 1;
-    for_window(s, window, [&](std::int64_t at) {
-      const vi here = open & (load(x + at) == y);
-      open &= ~here;
-      store(dx + at, load(dx + at) + select(here, dy, vf{}));
+    for_size(window, [&]<int size>() {
+      f.pooling == Pooling::max ? pool_pixel<Pooling::max, size>(s, window, x, y)
+                                : pool_pixel<Pooling::average, size>(s, window, x, y);
     });
   }
 }
 
-static void pool_backward(const PoolBackward& f, int rank, int size) {
-  const ConvShape& s = f.shape;
-  const Range channels = share(s.x.channels, rank, size);  // windows may share pixels, channels do not
-  const std::int64_t x_step = pixel_vectors(s.x.channels) * W, y_step = pixel_vectors(s.y.channels) * W;
-  for (std::int64_t group = 0; group < f.groups; ++group) {
-    const float* x = f.x + group * image_vectors(s.x) * W;
-    float* dx = f.dx + group * image_vectors(s.x) * W;
-    for (std::int64_t pixel = 0; !f.add && pixel < s.x.pixels(); ++pixel) {
-      for (std::int64_t c = channels.begin; c < channels.end; ++c) store(dx + pixel * x_step + c * W, vf{});
+// Writes a pixel's gradient to the window of one channel, or adds it.
+template <Pooling kind, bool add, int size>
+SHOAL_INLINE void unpool(const ConvShape& s, const Window& window, const float* x, vf y, vf dy, float* dx) {
+  const vf part = dy * (1.0f / static_cast<float>(window.size()));
+  vi open = vi{} - 1;  // lanes whose maximum has not been met
+  for_window<size>(s, window, [&](std::int64_t at) {
+    vf v = part;
+    if constexpr (kind == Pooling::max) {
+      const vi here = open & (load(x + at) == y);
+      open &= ~here;
+      v = select(here, dy, vf{});
     }
-    for (std::int64_t pixel = 0; pixel < s.y.pixels(); ++pixel) {
-      const Window window = window_of(s, pixel / s.y.width, pixel % s.y.width);
-      const std::int64_t at = group * image_vectors(s.y) * W + pixel * y_step;
-      for (std::int64_t c = channels.begin; c < channels.end; ++c) {
-        const vf dy = load(f.dy + at + c * W);
-        if (f.pooling == Pooling::max) {
-          unpool<Pooling::max>(s, window, x + c * W, load(f.y + at + c * W), dy, dx + c * W);
-        } else {
-          unpool<Pooling::average>(s, window, x + c * W, vf{}, dy, dx + c * W);
-        }
+    store(dx + at, add ? load(dx + at) + v : v);
+  });
+}
+
+// Every pixel of x is in one window.
+SHOAL_INLINE bool windows_tile(const ConvShape& s) {
+  return s.stride_height == s.kernel_height && s.stride_width == s.kernel_width && s.top == 0 && s.left == 0 &&
+         s.y.height * s.kernel_height == s.x.height && s.y.width * s.kernel_width == s.x.width;
+}
+
+template <Pooling kind, bool add>
+static void unpool_channels(const PoolBackward& f, std::int64_t group, Range channels) {
+  const ConvShape& s = f.shape;
+  const std::int64_t from = group * image_vectors(s.x) * W, to = group * image_vectors(s.y) * W;
+  for (std::int64_t pixel = 0; pixel < s.y.pixels(); ++pixel) {
+    const Window window = window_of(s, pixel / s.y.width, pixel % s.y.width);
+    const std::int64_t at = to + pixel * pixel_vectors(s.y.channels) * W;
+    for_size(window, [&]<int size>() {
+      for (std::int64_t c = channels.begin * W; c < channels.end * W; c += W) {
+        const vf y = kind == Pooling::max ? load(f.y + at + c) : vf{};
+        unpool<kind, add, size>(s, window, f.x + from + c, y, load(f.dy + at + c), f.dx + from + c);
       }
+    });
+  }
+}
+
+static void clear_channels(const PoolBackward& f, std::int64_t group, Range channels) {
+  const Image& image = f.shape.x;
+  for (std::int64_t pixel = group * image.pixels(); pixel < (group + 1) * image.pixels(); ++pixel) {
+    float* dx = f.dx + pixel * pixel_vectors(image.channels) * W;
+    for (std::int64_t c = channels.begin * W; c < channels.end * W; c += W) store(dx + c, vf{});
+  }
+}
+
+static void pool_backward(const PoolBackward& f, int rank, int size) {
+  const Range channels = share(f.shape.x.channels, rank, size);  // windows may share pixels, channels do not
+  const bool store_only = !f.add && windows_tile(f.shape), max = f.pooling == Pooling::max;
+  for (std::int64_t group = 0; group < f.groups; ++group) {
+    if (store_only) {
+      max ? unpool_channels<Pooling::max, false>(f, group, channels)
+          : unpool_channels<Pooling::average, false>(f, group, channels);
+    } else {
+      if (!f.add) clear_channels(f, group, channels);
+      max ? unpool_channels<Pooling::max, true>(f, group, channels)
+          : unpool_channels<Pooling::average, true>(f, group, channels);
     }
   }
 }

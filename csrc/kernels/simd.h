@@ -40,6 +40,14 @@ SHOAL_INLINE vf load_unaligned(const float* p) {
 }
 
 SHOAL_INLINE vf splat(float x) { return x - vf{}; }  // not x + vf{}: -0 must stay -0
+// A value that is used several times stays in a register: the compiler would rather load it anew for each use.
+SHOAL_INLINE vf in_register(vf v) {
+#if defined(__x86_64__)
+  asm("" : "+v"(v));
+#endif
+  return v;
+}
+
 SHOAL_INLINE vf select(vi mask, vf yes, vf no) { return mask ? yes : no; }
 SHOAL_INLINE vf vmax(vf a, vf b) { return a > b ? a : b; }  // b where one is NaN
 

@@ -52,7 +52,8 @@ class Dense:
 class Conv2d:
     """Convolution over an image: ``y[h, w, f] = b[f] + sum of x[h s + i, w s + j, c] W[f, i, j, c]`` over i, j and c.
 
-    The output is (height', width', filters). The weights W are (filters, kernel height, kernel width, channels).
+    x is the image with its padding, W (filters, kernel height, kernel width, channels), the output an image of as many
+    channels as there are filters.
 
     Args:
         filters: Number of channels of the output, >= 1.
@@ -162,8 +163,8 @@ class Residual:
 
     Args:
         layers: The branch, at least one layer.
-        shortcut: None is the identity. Where the branch makes an image smaller by a whole stride, or adds channels, the
-            identity takes every stride-th pixel, and zeros for the new channels (option A of the paper).
+        shortcut: If empty, the identity. Where the branch makes an image smaller by a whole stride, or adds channels,
+            the identity takes every stride-th pixel, and zeros for the new channels (option A of the paper).
 
     Raises:
         ValueError: If the branch is empty, or something in a list is not a layer.
