@@ -168,6 +168,8 @@ class Compiler {
     require(layer.units >= 1 && layer.units <= kMostFeatures,
             at_ + ": filters must be in [1, 2^31), got " + std::to_string(layer.units));
     const ConvShape shape = window(layer, layer.units);
+    require(shape.x.channels <= kMostFeatures / layer.kernel.height / layer.kernel.width,
+            at_ + ": a filter has more than 2^31 weights");
     Stage stage{.op = Op::conv, .inputs = shape.inputs(), .outputs = layer.units, .shape = shape, .layer = layer};
     stage.name = "conv" + std::to_string(++convs_);
     program_.multiply_adds += shape.y.features() * stage.inputs;
@@ -191,8 +193,8 @@ class Compiler {
   void add_norm(const Layer& layer) {
     require(layer.momentum > 0 && layer.momentum <= 1,
             at_ + ": momentum must be in (0, 1], got " + std::to_string(layer.momentum));
-    require(layer.epsilon > 0 && layer.epsilon <= 1,
-            at_ + ": epsilon must be in (0, 1], got " + std::to_string(layer.epsilon));
+    require(layer.epsilon > 0 && layer.epsilon <= std::numeric_limits<float>::max(),
+            at_ + ": epsilon must be > 0 and finite, got " + std::to_string(layer.epsilon));
     const Tensor& x = current();
     Stage stage{.op = Op::norm, .outputs = x.is_image ? x.image.channels : x.features(), .layer = layer};
     stage.name = "batchnorm" + std::to_string(++norms_);

@@ -96,8 +96,8 @@ TEST_CASE("dense backward by data") {
   for_each_case([](const Kernels& k, const DenseShape& s) {
     const Matrix dy = Matrix::random(s.rows, s.outputs, 1), w = Matrix::random(s.outputs, s.inputs, 2),
                  dx(s.rows, s.inputs);
-    run_as_teams(dx,
-                 [&](int rank, int size) { k.dense_backward_data({s, dy.data(), w.data(), dx.data()}, rank, size); });
+    run_as_teams(
+        dx, [&](int rank, int size) { k.dense_backward_data({s, dy.data(), w.data(), false, dx.data()}, rank, size); });
     CHECK(dx.padding_is_zero());
     CHECK(worst(s.rows, s.inputs, dx, [&](std::int64_t b, std::int64_t i) {
             double sum = 0;
@@ -258,7 +258,8 @@ TEST_CASE("losses and their gradients") {
       };
       const Matrix y = z.copy(), losses(1, rows);
       run_as_teams(y, [&](int rank, int size) {
-        k->loss_step({Loss::cross_entropy, rows, outputs, y.data(), labels.data(), nullptr, losses.data()}, rank, size);
+        k->loss_step({Loss::cross_entropy, rows, outputs, rows, y.data(), labels.data(), nullptr, losses.data()}, rank,
+                     size);
       });
       CHECK(y.padding_is_zero());
       CHECK(worst(1, rows, losses, [&](std::int64_t, std::int64_t r) {
@@ -272,7 +273,7 @@ TEST_CASE("losses and their gradients") {
       CHECK(worst(rows, outputs, p, [&](std::int64_t r, std::int64_t c) { return std::exp(z(r, c) - log_sum(r)); }) <
             1e-6);
       const Matrix v = z.copy();
-      k->loss_step({Loss::mse, rows, outputs, v.data(), nullptr, t.data(), losses.data()}, 0, 1);
+      k->loss_step({Loss::mse, rows, outputs, rows, v.data(), nullptr, t.data(), losses.data()}, 0, 1);
       CHECK(worst(1, rows, losses, [&](std::int64_t, std::int64_t r) {
               double sum = 0;
               for (std::int64_t c = 0; c < outputs; ++c) sum += std::pow(double{z(r, c)} - t(r, c), 2);
@@ -292,7 +293,7 @@ TEST_CASE("a loss that is not finite is seen") {
         const Matrix y = Matrix::random(1, 10, 1), losses(1, 1);
         const std::int32_t label = 3;
         y(0, at) = bad;
-        k->loss_step({Loss::cross_entropy, 1, 10, y.data(), &label, nullptr, losses.data()}, 0, 1);
+        k->loss_step({Loss::cross_entropy, 1, 10, 1, y.data(), &label, nullptr, losses.data()}, 0, 1);
         CHECK_FALSE(std::isfinite(losses(0, 0)));
       }
     }
