@@ -52,6 +52,13 @@ def test_the_best_model_is_a_population_with_the_weights_of_its_score(tmp_path):
     np.testing.assert_array_equal(loaded.predict(TEST.x), best.model.predict(TEST.x))
 
 
+def test_augmentation_is_hot_and_no_business_of_the_network():
+    result = study(space=SPACE | {"augment_pad": Int(0, 2), "augment_flip": True}).run(progress=False)
+    values = result.best.model.hyperparameters(0)
+    assert values["augment_pad"] == result.best.config["augment_pad"]
+    assert values["augment_flip"] is True
+
+
 def lineage(record, trial, end):
     """Who trained the weights of a trial at ``end``: (trial, start, end, config), first ancestor first."""
     steps = []

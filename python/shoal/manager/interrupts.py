@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -19,6 +23,7 @@ def interrupts() -> Iterator[list[int]]:
 
     def note(number: int, _: FrameType | None) -> None:
         caught.append(number)
+        print("Stopping after this round; once more stops at once, and the round is lost.", file=sys.stderr)
         signal.signal(number, previous[number])
 
     previous = {int(number): signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -27,3 +32,27 @@ def interrupts() -> Iterator[list[int]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def aside(call: Callable[[], T]) -> T:
+    """Return what ``call`` returns, and handle signals while it runs.
+
+    Python handles them in the main thread and between its own steps, so never inside a call of the core. Here that runs
+    in a thread of its own.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)  # it does not outlive an interrupt that ends the process
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.1)
+    if errors:
+        raise errors[0]
+    return results[0]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.data import Dataset
+from shoal.manager.interrupts import aside
 from shoal.manager.record import Metrics
 from shoal.manager.snapshot import State
 from shoal.manager.worker import blame
@@ -116,10 +117,10 @@ class NativeWorker:
         for trial, row in rows.items():
             left[row] = targets[trial] - done[row]
         steps, epochs = (None, left) if self._unit == "epochs" else (left, None)
-        losses = population.train(self._train, steps, epochs=epochs)
+        losses = aside(lambda: population.train(self._train, steps, epochs=epochs))
         diverged = population.diverged
         healthy = {trial: row for trial, row in rows.items() if not diverged[row]}
-        values = population.evaluate(self._valid, members=list(healthy.values()))
+        values = aside(lambda: population.evaluate(self._valid, members=list(healthy.values())))
         return {
             trial: {"train_loss": float(losses[row]), **{name: float(value[i]) for name, value in values.items()}}
             for i, (trial, row) in enumerate(healthy.items())

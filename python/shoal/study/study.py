@@ -29,8 +29,8 @@ class Study:
     """Searches a space of hyperparameters for a network.
 
     Hot hyperparameters are taken from the config by name (``lr momentum nesterov decay lr_decay decay_every``
-    ``weight_decay beta1 beta2 epsilon batch_size``); those that it lacks take the optimiser's defaults. Everything else
-    in it is for ``network``. A plain value in the space is a constant.
+    ``weight_decay beta1 beta2 epsilon batch_size augment_pad augment_flip``); those that it lacks take the optimiser's
+    defaults. Everything else in it is for ``network``. A plain value in the space is a constant.
 
     Args:
         network: Returns the `nn.Sequential` of a config. The same config must give the same network.
