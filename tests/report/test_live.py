@@ -78,6 +78,22 @@ def test_frames_show_budget_copies_and_diverged(record):
         assert words in out
 
 
+def test_the_clock_runs_while_a_long_round_lasts(record, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    console = Console(file=io.StringIO(), width=120, force_terminal=True)
+    table = LiveTable(console)
+    table.on_start(record, Plan(12, 48, "epochs"))
+    now += 96
+    table.on_round(record, Round(1, 96.0, tuple(range(12))))
+    now += 33
+    assert "129.0 s" in draw(table._picture(), 120)
+    assert "0.25 epochs/s" in draw(table._picture(), 120)
+    table.on_end(record)
+    now += 99
+    assert "129.0 s" in draw(table._picture(), 120)
+
+
 def test_a_study_without_trials_can_be_drawn():
     record = StudyRecord()
     record.apply(HEADER)

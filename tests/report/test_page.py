@@ -61,6 +61,20 @@ def test_the_whole_report_of_a_comparison(journal, pbt_events, random_events):
         assert np.ptp(pixels) > 0.8, f"{file.name} is drawn"
 
 
+def test_many_structural_hyperparameters_and_few_epochs(journal, pbt_events):
+    events = pbt_events(members=8, rounds=2, interval=1)
+    kernels = {f"kernel{i}": {"low": 2, "high": 5, "type": "int"} for i in range(12)}
+    events[0] = events[0] | {"space": events[0]["space"] | kernels}
+    for event in events:
+        if "config" in event:
+            event["config"] = event["config"] | dict.fromkeys(kernels, 2 + event["trial"] % 4)
+    directory = journal(events)
+    report.write(directory)
+    for name in ("schedules", "parallel"):
+        height, width = imread(directory / f"{name}.png").shape[:2]
+        assert max(height, width) < 3000
+
+
 def test_plotly_itself_is_there_once(journal, random_events):
     text = report.write(journal(random_events(trials=3, epochs=4))).read_text(encoding="utf-8")
     assert len(re.findall(r"plotly\.js v\d", text)) == 1

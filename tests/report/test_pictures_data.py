@@ -228,6 +228,30 @@ def test_listed_parameters_have_a_tick_for_each_value(parameter):
     assert [label for _, label in axis.ticks] == [str(value) for value in parameter.values]
 
 
+@pytest.mark.parametrize(
+    ("parameter", "values"),
+    [(Int(2, 5), [2, 3, 4, 5]), (Int(0, 7), list(range(8))), (Int(0, 8), None), (Int(1, 4, log=True), [1, 2, 3, 4])],
+)
+def test_few_whole_numbers_are_listed(parameter, values):
+    axis = parameter_axis("kernel", parameter)
+    assert axis.listed == (values is not None)
+    if values:
+        assert [(axis.position(value), str(value)) for value in values] == list(axis.ticks)
+
+
+@pytest.mark.parametrize(
+    ("last", "labels"), [(1, ["0", "1"]), (2, ["0", "1", "2"]), (50, ["0", "10", "20", "30", "40", "50"])]
+)
+def test_time_has_whole_numbers(last, labels):
+    assert [label for _, label in range_axis("epochs", 0, last, whole=True).ticks] == labels
+
+
+@pytest.mark.parametrize(("axes", "panels"), [(1, (1, 1)), (2, (1, 2)), (8, (4, 2)), (9, (3, 3)), (17, (6, 3))])
+def test_many_axes_take_three_columns(axes, panels, family):
+    family.axes = [parameter_axis(str(i), Int(0, 3)) for i in range(axes)]
+    assert family.panels == panels
+
+
 def test_a_range_clips():
     axis = range_axis("accuracy", 0.5, 1.0)
     assert [axis.position(value) for value in (0.0, 0.75, 2.0)] == [0.0, 0.5, 1.0]

@@ -9,7 +9,7 @@ import pytest
 from shoal import report
 from shoal.manager.record import StudyRecord
 from shoal.report import Summary
-from shoal.report.tables import trials
+from shoal.report.tables import config, trials
 
 
 def test_the_best_trials_come_first_and_diverged_ones_last(journal, pbt_events):
@@ -26,6 +26,13 @@ def test_the_best_trials_come_first_and_diverged_ones_last(journal, pbt_events):
     for trial in record.trials.values():
         assert donors[str(trial.id)] == (str(trial.parents[-1][1]) if trial.parents else "")
     assert trials(Summary(record, {}), most=7).rows == table.rows[:7]
+
+
+def test_a_long_config_becomes_several_tables(journal, pbt_events):
+    summary = Summary(StudyRecord.read(journal(pbt_events(members=6, rounds=2, interval=1))), {})
+    (whole,), parts = config(summary, 9), config(summary, 3)
+    assert [len(part.rows) for part in parts] == [3, 3, 1]
+    assert whole.rows == [row for part in parts for row in part.rows]
 
 
 def test_without_heirs_there_is_no_column_for_them(journal, random_events):

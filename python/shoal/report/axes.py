@@ -11,6 +11,8 @@ from shoal.space import Float, Int, Parameter
 
 Tick = tuple[float, str]  # position in [0, 1], label
 
+FEW = 8  # values that are listed one by one
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -24,7 +26,7 @@ class Axis:
 
 def parameter_axis(name: str, parameter: Parameter) -> Axis:
     """The axis of a parameter of the space."""
-    if not isinstance(parameter, Float | Int):
+    if not isinstance(parameter, Float | Int) or (isinstance(parameter, Int) and parameter.high - parameter.low < FEW):
         ticks = tuple((parameter.to_unit(value), text(value)) for value in parameter.grid())
         return Axis(name, parameter.to_unit, ticks, listed=True)
     values: Sequence[float] = (log_ticks if parameter.log else linear_ticks)(parameter.low, parameter.high)
@@ -33,14 +35,15 @@ def parameter_axis(name: str, parameter: Parameter) -> Axis:
     return Axis(name, parameter.to_unit, tuple((parameter.to_unit(value), text(value)) for value in values))
 
 
-def range_axis(name: str, low: float, high: float) -> Axis:
-    """A linear axis from ``low`` to ``high``; values outside are drawn at its ends."""
+def range_axis(name: str, low: float, high: float, whole: bool = False) -> Axis:
+    """A linear axis from ``low`` to ``high``, with ticks at ``whole`` numbers only; values outside are at its ends."""
     span = (high - low) or 1.0
 
     def position(value: float) -> float:
         return min(max((value - low) / span, 0.0), 1.0)
 
-    return Axis(name, position, tuple((position(value), text(value)) for value in linear_ticks(low, high)))
+    ticks = [value for value in linear_ticks(low, high) if not whole or value.is_integer()]
+    return Axis(name, position, tuple((position(value), text(value)) for value in ticks))
 
 
 def linear_ticks(low: float, high: float, most: int = 6) -> list[float]:

@@ -61,7 +61,7 @@ def curves(summary: Summary) -> go.Figure:
     if summary.record.best is not None:
         _mark(figure, summary.record.best_progress, summary.best, f"trial {summary.record.best}: {text(summary.best)}")
     figure.update_yaxes(range=[low, high], title_text=summary.metric_label)
-    figure.update_xaxes(title_text=summary.unit, rangemode="tozero")
+    figure.update_xaxes(title_text=summary.unit, rangemode="tozero", **_whole(summary))
     return figure
 
 
@@ -76,7 +76,7 @@ def comparison(summary: Summary, rival: Summary) -> go.Figure:
             hover = f"{label}<br>%{{x}} {study.unit}: %{{y:.4f}}<extra></extra>"
             figure.add_scatter(x=progress, y=values, mode="lines", line=line, name=label, hovertemplate=hover)
     figure.update_yaxes(range=contest_window(summary, rival), title_text=summary.metric_label)
-    figure.update_xaxes(title_text=summary.unit, rangemode="tozero")
+    figure.update_xaxes(title_text=summary.unit, rangemode="tozero", **_whole(summary))
     return figure
 
 
@@ -88,14 +88,13 @@ def lineage(summary: Summary) -> go.Figure:
     for trial, row in family.founders:
         figure.add_annotation(x=0, y=row, text=str(trial), xanchor="right", showarrow=False, font={"size": 11})
     figure.update_yaxes(visible=False, range=[-2, family.height + 1])
-    figure.update_xaxes(title_text=summary.unit, showgrid=False)
+    figure.update_xaxes(title_text=summary.unit, showgrid=False, **_whole(summary))
     return figure
 
 
 def schedules(summary: Summary) -> go.Figure:
     """Each hyperparameter over time."""
-    columns = min(2, len(summary.axes))
-    rows = -(-len(summary.axes) // columns)
+    rows, columns = summary.panels
     titles = [axis.name for axis in summary.axes]
     gaps = {"vertical_spacing": 0.25 / rows, "horizontal_spacing": 0.1}
     figure = make_subplots(rows=rows, cols=columns, shared_xaxes="all", subplot_titles=titles, **gaps)
@@ -111,8 +110,10 @@ def schedules(summary: Summary) -> go.Figure:
             figure, *groups, hover="trial %{customdata}<extra></extra>", shape="hv", legend=place == 0, row=row, col=col
         )
         figure.update_yaxes(**AXIS, **_ticks(axis), range=[-0.03, 1.03], row=row, col=col)
-    figure.update_xaxes(**AXIS)
-    figure.update_xaxes(title_text=summary.unit, showticklabels=True, row=rows)
+    figure.update_xaxes(**AXIS, **_whole(summary))
+    for place in range(len(summary.axes) - columns, len(summary.axes)):  # the lowest of each column
+        row, col = place // columns + 1, place % columns + 1
+        figure.update_xaxes(title_text=summary.unit, showticklabels=True, row=row, col=col)
     figure.update_layout(legend={"y": 1 + 40 / (210 * rows)})
     for title, axis in zip(figure.layout.annotations, figure.select_xaxes(), strict=False):
         title.update(x=axis.domain[0], xanchor="left", font={"size": 14})
@@ -173,6 +174,12 @@ def _mark(figure: go.Figure, x: float, y: float, label: str) -> None:
     figure.add_annotation(
         x=x, y=y, text=label, xanchor="right", yshift=16, showarrow=False, font={"color": BEST}, **clear
     )
+
+
+def _whole(summary: Summary) -> dict[str, Any]:
+    """Of an axis of time: no half epochs."""
+    last = max((strand.end for strand in summary.strands), default=0)
+    return {"dtick": 1} if last < 10 else {}
 
 
 def _ticks(axis: Axis) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def _words(summary: Summary, rival: Summary | None) -> Iterator[str]:
         return
     yield "<h2>The best</h2>"
     schedule = tables.schedule(summary)
-    best = [tables.config(summary), *([] if schedule is None else [schedule])]
+    best = [*tables.config(summary), *([] if schedule is None else [schedule])]
     caption = tables.caption(summary)
     yield f'<p class="quiet">{escape(caption)}</p>\n<div class="beside">{"".join(map(_table, best))}</div>'
 

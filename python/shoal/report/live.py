@@ -32,39 +32,50 @@ class LiveTable(Listener):
     def on_start(self, record: StudyRecord, plan: Plan) -> None:
         """Open the picture."""
         self._plan = plan
-        self._drawn = 0.0
-        self._seconds = record.seconds
-        self._live = Live(self._picture(record), console=self._console, auto_refresh=False)
+        self._time = record.seconds, time.monotonic()
+        self._look(record)
+        self._live = Live(get_renderable=self._picture, console=self._console, refresh_per_second=2)
         self._live.start(refresh=True)
 
     def on_round(self, record: StudyRecord, stats: Round) -> None:
         """Draw again, unless the last picture is very young."""
-        self._seconds = stats.seconds
-        if time.monotonic() - self._drawn >= SECONDS:
-            self._live.update(self._picture(record), refresh=True)
-            self._drawn = time.monotonic()
+        self._time = stats.seconds, time.monotonic()
+        if time.monotonic() - self._looked >= SECONDS:
+            self._look(record)
+            self._live.refresh()
 
     def on_end(self, record: StudyRecord) -> None:
         """Draw the end."""
-        self._live.update(self._picture(record), refresh=True)
+        self._time = self._clock, math.inf
+        self._look(record)
         self._live.stop()
 
-    def _picture(self, record: StudyRecord) -> Group:
-        return Group(self._bar(record), *([leaders(record, self._console.width)] if record.trials else []))
+    @property
+    def _clock(self) -> float:
+        seconds, since = self._time
+        return seconds + max(0.0, time.monotonic() - since)
 
-    def _bar(self, record: StudyRecord) -> Table:
-        done, budget, unit = record.spent, self._plan.budget, self._plan.unit
-        speed = f"{done / self._seconds:,.0f} {unit}/s" if self._seconds else ""
+    def _look(self, record: StudyRecord) -> None:
+        """Take from the record what the picture shows: it is drawn by a thread of its own too, while the clock runs."""
+        self._looked = time.monotonic()
+        self._done = record.spent
+        seconds, _ = self._time
+        speed = _speed(self._done / seconds, self._plan.unit) if self._done and seconds else ""
+        self._words = Text(record.header["strategy"]["name"], style="bold"), speed, _events(record)
+        self._leaders = [leaders(record, self._console.width)] if record.trials else []
+
+    def _picture(self) -> Group:
+        name, speed, events = self._words
         row = Table.grid(padding=(0, 2))
         row.add_row(
-            Text(record.header["strategy"]["name"], style="bold"),
-            ProgressBar(total=budget, completed=done, width=32),
-            f"{done:,} of {budget:,} {unit}",
-            f"{self._seconds:.1f} s",
+            name,
+            ProgressBar(total=self._plan.budget, completed=self._done, width=32),
+            f"{self._done:,} of {self._plan.budget:,} {self._plan.unit}",
+            f"{self._clock:.1f} s",
             speed,
-            _events(record),
+            events,
         )
-        return row
+        return Group(row, *self._leaders)
 
 
 def leaders(record: StudyRecord, width: int) -> Table:
@@ -97,6 +108,10 @@ def sparkline(values: Sequence[float], width: int = 16) -> str:
     shown = [finite[i * len(finite) // width] for i in range(width)] if len(finite) > width else finite
     low, span = min(shown), (max(shown) - min(shown)) or 1.0
     return "".join(BLOCKS[round((value - low) / span * (len(BLOCKS) - 1))] for value in shown)
+
+
+def _speed(speed: float, unit: str) -> str:
+    return f"{speed:,.0f} {unit}/s" if speed >= 10 else f"{speed:.2g} {unit}/s"
 
 
 def _row(trial: Trial, metric: str, names: Sequence[str]) -> list[Any]:

@@ -28,7 +28,7 @@ LOOK: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.titlelocation": "left",
     "axes.titlesize": 12,
-    "axes.titlepad": 9,
+    "axes.titlepad": 15,
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": GRID,
@@ -78,9 +78,8 @@ def curves(figure: Figure, summary: Summary) -> None:
         ax.plot(diverged.x, seen, "x", color=INK, markersize=6, clip_on=False, label="diverged")
     if summary.record.best is not None:
         _mark(ax, summary.record.best_progress, summary.best, f"trial {summary.record.best}: {text(summary.best)}")
-    ax.set(ylim=(low, high), xlabel=summary.unit, ylabel=summary.metric_label, title="Learning curves")
-    ax.margins(x=0.01)
-    ax.set_xlim(left=0)
+    ax.set(ylim=(low, high), ylabel=summary.metric_label, title="Learning curves")
+    _time(ax, summary)
     _legend(ax)
 
 
@@ -91,10 +90,9 @@ def comparison(figure: Figure, summary: Summary, rival: Summary) -> None:
         progress, best, median = study.crowd()
         ax.plot(progress, best, color=colour, linestyle=dash, linewidth=2.2, label=f"{study.method}: best")
         ax.plot(progress, median, color=colour, linestyle=dash, linewidth=1.0, label=f"{study.method}: median")
-    ax.set(ylim=contest_window(summary, rival), xlabel=summary.unit, ylabel=summary.metric_label)
+    ax.set(ylim=contest_window(summary, rival), ylabel=summary.metric_label)
     ax.set_title(f"{summary.method} and {rival.method}")
-    ax.margins(x=0.01)
-    ax.set_xlim(left=0)
+    _time(ax, summary)
     _legend(ax)
 
 
@@ -110,15 +108,15 @@ def lineage(figure: Figure, summary: Summary) -> None:
     ax.spines["left"].set_visible(False)
     ax.grid(visible=False)
     ax.margins(x=0.01, y=0.02)
+    _whole(ax)
     _legend(ax)
 
 
 def schedules(figure: Figure, summary: Summary) -> None:
     """Each hyperparameter over time."""
-    columns = 2 if len(summary.axes) > 1 else 1
-    lines = -(-len(summary.axes) // columns)
-    figure.set_size_inches(8, 0.6 + 2.1 * lines)
-    panels = figure.subplots(lines, columns, sharex=True, squeeze=False).flat
+    lines, columns = summary.panels
+    figure.set_size_inches(max(8, 3.6 * columns), 0.6 + 2.1 * lines)
+    panels = list(figure.subplots(lines, columns, sharex=True, squeeze=False).flat)
     for ax, axis in zip(panels, summary.axes, strict=False):
         groups = (
             summary.schedule(axis, survived=False),
@@ -129,8 +127,11 @@ def schedules(figure: Figure, summary: Summary) -> None:
         _ticks(ax, axis)
         ax.set_title(axis.name, fontsize=10, pad=6)
         ax.margins(x=0.01)
-    for ax in list(panels)[len(summary.axes) :]:
+    for ax in panels[len(summary.axes) :]:
         ax.set_visible(False)
+    for ax in panels[len(summary.axes) - columns : len(summary.axes)]:  # the lowest of each column
+        ax.tick_params(labelbottom=True)
+    _whole(panels[0])  # and so all
     figure.suptitle("Hyperparameters over time", x=0.01, ha="left", fontsize=12)
     figure.supxlabel(summary.unit, fontsize=10)
 
@@ -184,8 +185,23 @@ def _ticks(ax: Axes, axis: Axis) -> None:
     ax.set_ylim(-0.03, 1.03)
 
 
+def _time(ax: Axes, summary: Summary) -> None:
+    ax.set_xlabel(summary.unit)
+    ax.margins(x=0.01)
+    ax.set_xlim(left=0)
+    _whole(ax)
+
+
+def _whole(ax: Axes) -> None:
+    """No half epochs."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
 def _legend(ax: Axes) -> None:
-    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0.2, fontsize=9, handlelength=1.6)
+    # A little above the axes: the mark of the best may stand out of them.
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0.8, fontsize=9, handlelength=1.6)
 
 
 def _halo() -> list[Any]:

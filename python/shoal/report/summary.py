@@ -48,6 +48,12 @@ class Summary:
         return [parameter_axis(name, parameter) for name, parameter in space.parameters.items()]
 
     @property
+    def panels(self) -> tuple[int, int]:
+        """Rows and columns of one panel for each axis."""
+        columns = min(len(self.axes), 2 if len(self.axes) <= 8 else 3)
+        return -(-len(self.axes) // columns), columns
+
+    @property
     def metric_label(self) -> str:
         """The metric as an axis calls it: of a network, the strategy sees the validation part."""
         return f"validation {self.metric}" if self.metric in ("accuracy", "loss") else self.metric.replace("_", " ")
@@ -101,9 +107,9 @@ class Summary:
         return table[:, 0], table[:, 1], table[:, 2]
 
     def window(self) -> tuple[float, float]:
-        """The range of the metric that is worth looking at: without the first steps and the worst of the trials."""
+        """The range of the metric that is worth looking at: without the first steps and the worst fifth of the rest."""
         lines = self.curves()
-        return self._without_worst(lines.y[lines.x > 0.1 * np.nanmax(lines.x, initial=0)], 0.05)
+        return self._without_worst(lines.y[lines.x > 0.1 * np.nanmax(lines.x, initial=0)], 0.2)
 
     def schedule(self, axis: Axis, survived: bool) -> Lines:
         """Where one hyperparameter stood on its axis, for the strands that survived or not; to be drawn as steps."""
@@ -126,7 +132,7 @@ class Summary:
         axes = [*self.axes, range_axis(self.metric, *self._without_worst([s.points[-1][1] for s in known], 0.33))]
         ends = {strand.end for strand in known}
         if len(ends) > 1:
-            axes.insert(-1, range_axis(self.unit, 0, max(ends)))
+            axes.insert(-1, range_axis(self.unit, 0, max(ends), whole=True))
         values = [{**s.changes[-1].config, self.unit: s.end, self.metric: s.points[-1][1]} for s in known]
         table = [[axis.position(value[axis.name]) for axis in axes] for value in values]
         return axes, np.array(table, dtype=np.float64).reshape(-1, len(axes))

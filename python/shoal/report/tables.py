@@ -45,9 +45,10 @@ def caption(summary: Summary) -> str:
     return f"{who}. Its config, and the schedule that its weights were trained with, inheritance followed back:"
 
 
-def config(summary: Summary) -> Table:
-    """The best config, as it was when it was the best."""
-    return Table(["", "config"], [[name, text(value)] for name, value in summary.record.best_schedule[-1][1].items()])
+def config(summary: Summary, most: int = 9) -> list[Table]:
+    """The best config, as it was when it was the best, in tables of at most so many rows."""
+    rows = [[name, text(value)] for name, value in summary.record.best_schedule[-1][1].items()]
+    return [Table(["", "config"], rows[first : first + most]) for first in range(0, len(rows), most)]
 
 
 def schedule(summary: Summary) -> Table | None:
