@@ -87,20 +87,32 @@ def _shoal(
 
 @app.command()
 def demo(
+    network: Annotated[
+        str, typer.Option(metavar="NAME", help="mlp, softmax, lenet5, small_cnn, cifar_cnn, cuda_convnet or resnet20.")
+    ] = "mlp",
     data: Annotated[
-        str, typer.Option(metavar="NAME|DIR", help="digits, mnist, fashion-mnist, cifar10, cifar100, or a directory.")
-    ] = "digits",
-    trials: Annotated[int, typer.Option(min=2, help="Networks trained at once.")] = 64,
-    epochs: Annotated[int | None, typer.Option(min=1, help="For each network; by default what suits the data.")] = None,
+        str | None,
+        typer.Option(
+            metavar="NAME|DIR",
+            help="digits, mnist, fashion-mnist, cifar10, cifar100, or a directory; by default digits (lenet5: mnist).",
+        ),
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=2, help="Networks trained at once; by default 64, of the larger ones fewer.")
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, help="For each network, on all of the data; by default what takes a few minutes."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random.")] = 0,
     directory: Directory = None,
     threads: Threads = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show the result only.")] = False,
 ) -> None:
-    """Evolve 64 networks on real images, and compare with random search."""
+    """Evolve a population of networks on real images, and compare with random search."""
     from shoal import demo as demonstration
 
-    demonstration.run(data, trials, epochs, seed, directory, threads, not quiet)
+    demonstration.run(network, data, trials, epochs, seed, directory, threads, not quiet)
 
 
 @app.command()

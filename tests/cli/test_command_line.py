@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from shoal.demo import NETWORKS
 from shoal.manager.record import StudyRecord
 
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
@@ -98,6 +99,8 @@ def test_a_run_that_is_interrupted_is_resumed_to_the_same_best(study, tmp_path):
         (["demo", "--trials", "1"], "2"),
         (["demo", "--data", "nothing"], "nothing: no such data set"),
         (["demo", "--sede", "1"], "--sede"),
+        (["demo", "--network", "lenet"], "network: must be one of mlp, softmax, lenet5, small_cnn, cifar_cnn"),
+        (["demo", "--network", "lenet5", "--data", "digits"], "lenet5: cannot take the samples of digits, (8, 8)"),
         (["dance"], "dance"),
         (["run"], "STUDY.TOML"),
     ],
@@ -127,6 +130,12 @@ def test_version_devices_and_help(tmp_path):
         assert result.returncode == 0
         for command in ("demo", "run", "resume", "report", "devices"):
             assert command in result.stdout
+
+
+def test_help_names_every_network(tmp_path):
+    words = shoal("demo", "--help", directory=tmp_path).stdout.replace("│", " ").split()
+    for network in NETWORKS:
+        assert network in " ".join(words).replace(",", "").replace(".", "").split()
 
 
 def test_help_imports_nothing_heavy(tmp_path):

@@ -13,7 +13,7 @@ from shoal.studyfile import FILE, StudyFile
 
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "study.toml"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 LAYERS = '[{dense = "width"}, "relu", {dropout = "dropout"}, {dense = "outputs"}]'
 GOOD = f"""
 metric = "accuracy"
@@ -141,8 +141,9 @@ def test_the_copy_in_the_directory_is_the_same_study(read):
     assert copy.study._header == file.study._header
 
 
-def test_the_example_is_one(tmp_path):
-    assert StudyFile.read(EXAMPLE, tmp_path).study.plan.trials == 64
+@pytest.mark.parametrize(("name", "trials"), [("study", 64), ("images", 16)])
+def test_the_examples_are_some(name, trials, tmp_path):
+    assert StudyFile.read(EXAMPLES / f"{name}.toml", tmp_path).study.plan.trials == trials
 
 
 @pytest.mark.parametrize(

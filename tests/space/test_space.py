@@ -223,4 +223,6 @@ def test_hot_names() -> None:
     assert is_hot("lr")
     assert is_hot("dropout")
     assert is_hot("dropout_2")
+    assert is_hot("augment_pad")
+    assert is_hot("augment_flip")
     assert not is_hot("width")

@@ -8,14 +8,21 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "python"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-@pytest.mark.parametrize("name", ["first_study", "tune_sklearn"])
-def test_example(name, tmp_path):
+def run(folder, *arguments):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py")]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    command = [sys.executable, "-W", "error", *map(str, arguments)]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
-    accuracy = re.search(r"test accuracy (\S+)", done.stdout)
-    assert float(accuracy[1]) > 0.95
+    return float(re.search(r"test accuracy:? (\S+)", done.stdout)[1])
+
+
+@pytest.mark.parametrize("name", ["first_study", "lenet", "tune_sklearn"])
+def test_a_script(name, tmp_path):
+    assert run(tmp_path, EXAMPLES / "python" / f"{name}.py") > 0.95
+
+
+def test_a_study_file_with_convolutions(tmp_path):
+    assert run(tmp_path, "-m", "shoal", "run", EXAMPLES / "images.toml") > 0.93

@@ -19,7 +19,7 @@ Config: TypeAlias = dict[str, Any]
 #: Hyperparameters that can change in place between steps. Any other name is structural, or the user's own.
 HOT = frozenset(
     {"lr", "momentum", "nesterov", "decay", "lr_decay", "decay_every", "weight_decay", "beta1", "beta2", "epsilon"}
-    | {"batch_size", "dropout"}
+    | {"batch_size", "dropout", "augment_pad", "augment_flip"}
 )
 
 
