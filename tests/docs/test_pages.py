@@ -26,7 +26,10 @@ def run(folder, *arguments):
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/howto/tune-a-function.md"])
+PAGES = ["README.md", "docs/index.md", "docs/howto/images.md", "docs/howto/tune-a-function.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_a_page_of_python_runs(page, tmp_path):
     done = run(tmp_path, "-c", "\n".join(blocks(page, "python")))
     assert done.returncode == 0, done.stderr
@@ -37,6 +40,21 @@ def test_the_study_file_runs(tmp_path):
     done = run(tmp_path, "-m", "shoal", "run", "study.toml")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs/study/report.html").exists()
+
+
+def test_the_other_networks_of_the_page_run(tmp_path):
+    rest = """
+        metric = "accuracy"
+        data = {name = "digits"}
+        space = {lr = 0.01, filters = {low = 2, high = 3, type = "int"}, kernel = {ordinal = [2, 3]}}
+        strategy = {name = "Random", trials = 2, epochs = 1}
+        """
+    tables = [block for block in blocks(STUDY_FILE, "toml")[1:] if "function" not in block]
+    assert len(tables) == 2
+    for i, table in enumerate(tables):
+        (tmp_path / f"study{i}.toml").write_text(rest + table)
+        done = run(tmp_path, "-m", "shoal", "run", f"study{i}.toml")
+        assert done.returncode == 0, done.stderr
 
 
 def test_the_study_file_with_a_mistake_says_what_the_page_says(tmp_path):
