@@ -67,10 +67,12 @@ sanitize-%: .venv/installed-test
 	$(BIN)/cmake --build build/$*
 	setarch -R $(BIN)/ctest --test-dir build/$* --output-on-failure
 
-# Processors with AVX2 only, and without AVX, emulated (Debian: apt install qemu-user).
+# Processors with AVX2 only, and without AVX, emulated (Debian: apt install qemu-user): every kernel, but not the tests
+# that take long and run no others.
+QUICK = -tce='*finite differences*,*learn with every optimiser*'
 processors: cpp-test
-	qemu-x86_64 -cpu Haswell build/cpp/shoal_tests
-	qemu-x86_64 -cpu Nehalem build/cpp/shoal_tests
+	qemu-x86_64 -cpu Haswell build/cpp/shoal_tests $(QUICK)
+	qemu-x86_64 -cpu Nehalem build/cpp/shoal_tests $(QUICK)
 
 # Without the kernels, whose vector extensions are GCC's.
 tidy: .venv/installed-test

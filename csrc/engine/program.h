@@ -20,7 +20,7 @@ struct Tensor {
   bool trained = false;  // depends on weights, so that its gradient is wanted
 
   std::int64_t features() const;
-  std::int64_t floats() const { return is_image ? image_vectors(image) : padded(features()); }  // of one sample
+  std::int64_t floats() const { return is_image ? image_vectors(image) : padded(features()); }        // of one sample
   std::int64_t room(std::int64_t rows) const { return floats() * (is_image ? padded(rows) : rows); }  // whole groups
 };
 
