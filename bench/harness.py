@@ -1,8 +1,8 @@
 """Contenders as pinned processes, timed from outside, and what is computed of their times.
 
 A contender is a crew of workers that share its members: shoal one process on all cores, a peer one process a core, each
-of one thread (with two threads a lone member of JAX was slower). All stay alive, asleep on their pipes, while another
-one runs; so repeats can take turns.
+of one thread; with fewer members than cores a peer may also be one process with a thread for each core, whichever is
+faster. All stay alive, asleep on their pipes, while another one runs; so repeats can take turns.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 import machine
 
 WORKER = Path(__file__).with_name("worker.py")
+LONGEST = 6.0  # seconds of a step of all members; a slower crew gets fewer of them
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
@@ -59,7 +60,7 @@ class Worker:
     """A process that runs worker.py."""
 
     def __init__(self, name: str, cpus: Sequence[int]) -> None:
-        self.name = name
+        self.name, self.cpus = name, cpus
         self.process = subprocess.Popen(
             [sys.executable, str(WORKER), name],
             stdin=subprocess.PIPE,
@@ -88,12 +89,28 @@ class Worker:
         self.process.communicate()  # ends its input, and so the worker
 
 
+@dataclass(frozen=True)
+class Load:
+    """What a crew does in one turn."""
+
+    members: int  # fewer than were asked for where a step of all took too long
+    steps: int
+    cores: int
+    seconds: float  # that it took in a trial
+
+    @property
+    def speed(self) -> float:
+        """Steps of a member a second."""
+        return self.members * self.steps / self.seconds
+
+
 class Crew:
     """A contender: its workers and the members each of them has now."""
 
     def __init__(self, name: str, cpus: Sequence[int]) -> None:
-        self.name = name
+        self.name, self.cpus = name, cpus
         self.workers = [Worker(name, cpus)] if name == "shoal" else [Worker(name, [cpu]) for cpu in cpus]
+        self.team: list[Worker] = []  # one worker on all cores, once there is use for it
         self.busy = self.workers
         self.versions = self._answers()
 
@@ -103,7 +120,7 @@ class Crew:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for worker in self.workers:
+        for worker in (*self.workers, *self.team):
             worker.close()
 
     def all(self, do: str, **arguments: Any) -> dict[str, Any]:
@@ -121,28 +138,49 @@ class Crew:
         self.workers[0].send(do, **arguments)
         return self.workers[0].answer()
 
-    def build(self, net: str, members: int) -> dict[str, Any]:
+    def load(self, net: str, members: int, seconds: float) -> Load:
+        """Build a fresh population, ready for turns of about that long."""
+        load, alone = self._load(self.workers, net, members, seconds), self.busy
+        if members >= len(self.workers):
+            return load
+        if not self.team:
+            self.team = [Worker(self.name, self.cpus)]
+            self.team[0].answer()
+        together = self._load(self.team, net, members, seconds)
+        if together.speed > load.speed:
+            return together
+        self.busy = alone
+        return load
+
+    def _load(self, workers: Sequence[Worker], net: str, members: int, seconds: float) -> Load:
+        self._share(workers, net, members)
+        steps, spent = 1, self._try(1)
+        if spent > LONGEST and members > len(workers):
+            members = max(len(workers), int(members * LONGEST / spent))
+            self._share(workers, net, members)
+            spent = self._try(1)
+        while spent < seconds / 2:
+            steps = min(round(steps * seconds / spent), 50 * steps)
+            spent = self._try(steps)
+        return Load(members, steps, sum(len(worker.cpus) for worker in self.busy), spent)
+
+    def _share(self, workers: Sequence[Worker], net: str, members: int) -> None:
         """Share a fresh population evenly among the workers."""
-        edges = [members * k // len(self.workers) for k in range(len(self.workers) + 1)]
+        edges = [members * k // len(workers) for k in range(len(workers) + 1)]
         self.busy = []
-        for worker, (first, end) in zip(self.workers, itertools.pairwise(edges), strict=True):
+        for worker, (first, end) in zip(workers, itertools.pairwise(edges), strict=True):
             if end > first:
                 worker.send("build", net=net, members=end - first, first=first, of=members)
                 self.busy.append(worker)
-        return self._answers()
+        self._answers()
+
+    def _try(self, steps: int) -> float:
+        self.all("prepare", steps=steps)
+        self.seconds()  # compiles
+        return self.seconds()
 
     def seconds(self) -> float:
         """Train what was prepared, once; return the time until the last worker was done."""
         start = time.perf_counter()
         self.all("train")
         return time.perf_counter() - start
-
-    def warm_up(self, seconds: float) -> int:
-        """Prepare so many steps that training them takes about that long; leave all compiled and in cache."""
-        probe = 20
-        self.all("prepare", steps=probe)
-        self.seconds()  # compiles
-        steps = max(probe, round(probe * seconds / self.seconds()))
-        self.all("prepare", steps=steps)
-        self.seconds()
-        return steps

@@ -11,76 +11,85 @@ XLA's options for vector width, oneDNN, XNNPACK, fast math and scheduling gain n
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jax_model
 import nets
 import numpy as np
+from samples import SEED, Data, Floats, Ints
 
-ACTIVATIONS: dict[str, Callable[[Any], Any]] = {"sigmoid": jax.nn.sigmoid, "tanh": jnp.tanh}
-Tree = Any  # parameters as a list of (weight, bias), or something of that structure
+Tree = Any  # parameters by name, or something of that structure
 
 
 class _Jax(ABC):
-    def __init__(self, net: nets.Net, data: nets.Data, weights: nets.Weights, rates: nets.Floats) -> None:
+    def __init__(self, net: nets.Net, data: Data, weights: nets.Weights, rates: Floats) -> None:
         self.net, self.scale = net, data.scale
         self.data = (jnp.asarray(data.x), jnp.asarray(data.y))
-        self.rates = jnp.asarray(rates)
-        self.params: Tree = jax.tree.map(jnp.array, weights)
-        zeros = [jax.tree.map(jnp.zeros_like, self.params) for _ in range(2 if net.optimizer == "adam" else 1)]
-        self.state: tuple[Tree, ...] = tuple(zeros)
+        self.members = {
+            "rate": jnp.asarray(rates),
+            "key": jax.random.split(jax.random.key(SEED, impl="rbg"), len(rates)),
+        }
+        arrays = {name: jnp.array(array) for name, array in jax_model.turned(net.ops, weights).items()}
+        params: Tree = {name: arrays[name] for name in net.weights}
+        running: Tree = {name: arrays[name] for name in net.running}
+        slots = [jax.tree.map(jnp.zeros_like, params) for _ in range(2 if net.optimizer == "adam" else 1)]
+        self.state: Tree = (params, running, tuple(slots))
         self.steps = 0
-        self.quantum = jax.jit(self._population, donate_argnums=(0, 1))
+        self.quantum = jax.jit(self._population, donate_argnums=0)
 
-    def prepare(self, order: nets.Ints) -> None:
+    @staticmethod
+    def refuses(net: nets.Net) -> str:
+        """Return why this form does not train that net; empty if it does."""
+        return ""
+
+    def prepare(self, order: Ints) -> None:
         self.order = jnp.asarray(order)
 
-    def train(self) -> nets.Floats:
-        start = jnp.float32(self.steps)
-        self.params, self.state, losses = self.quantum(
-            self.params, self.state, self.rates, self.order, start, *self.data
-        )
+    def train(self) -> Floats:
+        start = jnp.int32(self.steps)
+        self.state, losses = self.quantum(self.state, self.members, self.order, start, *self.data)
         self.steps += self.order.shape[1]
         return np.asarray(losses)  # waits for the result
 
     @abstractmethod
-    def _population(self, params: Tree, state: Tree, rates: Any, order: Any, start: Any, x: Any, y: Any) -> Any:
+    def _population(self, state: Tree, members: Tree, order: Any, start: Any, x: Any, y: Any) -> Any:
         """Train all members on ``order`` (P, steps, B)."""
 
-    def _member(self, params: Tree, state: Tree, rate: Any, order: Any, start: Any, x: Any, y: Any) -> Any:
+    def _member(self, state: Tree, member: Tree, order: Any, start: Any, x: Any, y: Any) -> Any:
         """Train one member on its ``order`` (steps, B); ``start`` steps were made before."""
 
         def step(carry: Any, index: Any) -> Any:
-            params, state, count = carry
-            loss, grads = jax.value_and_grad(self._loss)(params, self._gather(x, index), y[index])
-            params, state = self._update(params, state, grads, rate, count + 1)
-            return (params, state, count + 1), loss
+            (params, running, slots), count = carry
+            key = jax.random.fold_in(member["key"], count)
+            gradient = jax.value_and_grad(self._loss, has_aux=True)
+            (loss, running), grads = gradient(params, running, self._gather(x, index), y[index], key)
+            params, slots = self._update(params, slots, grads, member["rate"], (count + 1).astype(jnp.float32))
+            return ((params, running, slots), count + 1), loss
 
-        (params, state, _), losses = jax.lax.scan(step, (params, state, start), order)
-        return params, state, losses
+        (state, _), losses = jax.lax.scan(step, (state, start), order)
+        return state, losses
 
     def _gather(self, x: Any, index: Any) -> Any:
         return x[index] if self.scale is None else x[index].astype(jnp.float32) * jnp.float32(self.scale)
 
-    def _loss(self, params: Tree, x: Any, y: Any) -> Any:
-        for weight, bias in params[:-1]:
-            x = ACTIVATIONS[self.net.activation](x @ weight.T + bias)
-        weight, bias = params[-1]
-        out = x @ weight.T + bias
+    def _loss(self, params: Tree, running: Tree, x: Any, y: Any, key: Any) -> Any:
+        out, running = jax_model.apply(self.net.ops, params, running, x, key)
         if self.net.loss == "mse":
-            return jnp.mean((out - y) ** 2)
-        return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(out), y[:, None], 1))
+            return jnp.mean((out - y) ** 2), running
+        return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(out), y[:, None], 1)), running
 
-    def _update(self, params: Tree, state: Tree, grads: Tree, rate: Any, step: Any) -> Any:
+    def _update(self, params: Tree, slots: Tree, grads: Tree, rate: Any, step: Any) -> Any:
+        if self.net.weight_decay:
+            grads = jax.tree.map(lambda g, w: g + self.net.weight_decay * w, grads, params)
         if self.net.optimizer == "sgd":
-            velocity = jax.tree.map(lambda v, g: nets.MOMENTUM * v + g, state[0], grads)
+            velocity = jax.tree.map(lambda v, g: nets.MOMENTUM * v + g, slots[0], grads)
             return jax.tree.map(lambda w, v: w - rate * v, params, velocity), (velocity,)
         b1, b2 = nets.BETA1, nets.BETA2
-        mean = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state[0], grads)
-        square = jax.tree.map(lambda s, g: b2 * s + (1 - b2) * g * g, state[1], grads)
+        mean = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, slots[0], grads)
+        square = jax.tree.map(lambda s, g: b2 * s + (1 - b2) * g * g, slots[1], grads)
         rate, unbias = rate / (1 - b1**step), 1 / (1 - b2**step)
         change = jax.tree.map(lambda m, s: rate * m / (jnp.sqrt(s * unbias) + nets.EPSILON), mean, square)
         return jax.tree.map(lambda w, d: w - d, params, change), (mean, square)
@@ -89,19 +98,23 @@ class _Jax(ABC):
 class Map(_Jax):
     """Members one after another."""
 
-    def _population(self, params: Tree, state: Tree, rates: Any, order: Any, start: Any, x: Any, y: Any) -> Any:
-        def one(member: tuple[Tree, Tree, Any, Any]) -> Any:
-            return self._member(*member, start, x, y)
+    def _population(self, state: Tree, members: Tree, order: Any, start: Any, x: Any, y: Any) -> Any:
+        def one(of_member: Any) -> Any:
+            state, member, order = of_member
+            return self._member(state, member, order, start, x, y)
 
-        return jax.lax.map(one, (params, state, rates, order))
+        return jax.lax.map(one, (state, members, order))
 
 
 class Vmap(_Jax):
     """All members at once, each with its own batch."""
 
-    def _population(self, params: Tree, state: Tree, rates: Any, order: Any, start: Any, x: Any, y: Any) -> Any:
-        axes = (0, 0, 0, 0, None, None, None)
-        return jax.vmap(self._member, in_axes=axes)(params, state, rates, order, start, x, y)
+    @staticmethod
+    def refuses(net: nets.Net) -> str:
+        return "its grouped convolutions take XLA several times as long as jax-map" if net.convolutional else ""
+
+    def _population(self, state: Tree, members: Tree, order: Any, start: Any, x: Any, y: Any) -> Any:
+        return jax.vmap(self._member, in_axes=(0, 0, 0, None, None, None))(state, members, order, start, x, y)
 
 
 FORMS = {"jax-map": Map, "jax-vmap": Vmap}

@@ -1,20 +1,24 @@
 """PyTorch's forms of the same training. Each is the fastest found by trial among the ways to write it:
 
-Loop     members one after another: nn.Sequential, autograd, a fused optimiser (plain user code)
-Vmap     all members at once: torch.func.vmap over the gradient of one
-Compile  members one after another: the whole step, gather to update, compiled by inductor (needs a C++ compiler)
+Loop          members one after another: nn.Sequential, autograd, a fused optimiser (plain user code)
+ChannelsLast  the same with images and filters in channels_last
+Vmap          all members at once: torch.func.vmap over the gradient of one
+Compile       members one after another: the whole step, gather to update, compiled by inductor (needs a C++ compiler)
 
 Found by trial: data kept as float32, or gathering several batches at once, is not faster than this gather from uint8.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import nets
 import numpy as np
 import torch
+import torch_model
+from samples import SEED, Data, Floats, Ints
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,27 +26,43 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": functional.cross_entropy,
     "mse": functional.mse_loss,
 }
-MODULES: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh}
-FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "tanh": torch.tanh}
+Tensors = dict[str, Tensor]
 
 
 class _Torch:
     """The data as tensors, and the order of batches to train on."""
 
-    def __init__(self, net: nets.Net, data: nets.Data, rates: nets.Floats) -> None:
-        torch.set_num_threads(1)
+    channels_last = False
+
+    def __init__(self, net: nets.Net, data: Data, rates: Floats) -> None:
+        torch.set_num_threads(len(os.sched_getaffinity(0)))
         torch.set_flush_denormal(True)
+        torch.manual_seed(SEED)
         self.net, self.rates = net, rates
         self.loss = LOSSES[net.loss]
         self.x = torch.from_numpy(data.x)
+        if self.x.ndim == 4:
+            self.x = self.x.permute(0, 3, 1, 2)
+            if not self.channels_last:
+                self.x = self.x.contiguous()
         self.y = torch.from_numpy(data.y if net.loss == "mse" else data.y.astype(np.int64))
         self.scale = data.scale
 
-    def prepare(self, order: nets.Ints) -> None:
+    @staticmethod
+    def refuses(net: nets.Net) -> str:
+        """Return why this form does not train that net; empty if it does."""
+        return ""
+
+    def models(self, weights: nets.Weights) -> list[nn.Sequential]:
+        """One for each member."""
+        members = ({name: array[p] for name, array in weights.items()} for p in range(len(self.rates)))
+        return [torch_model.sequential(self.net.ops, arrays) for arrays in members]
+
+    def prepare(self, order: Ints) -> None:
         self.order = torch.from_numpy(order.astype(np.int64))
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Inputs (n, features) as float32 and labels or targets of the samples in ``index`` (n,)."""
+        """Inputs (n, ...) as float32 and labels or targets of the samples in ``index`` (n,)."""
         x = self.x.index_select(0, index)
         if self.scale is not None:
             x = x.float().mul_(self.scale)
@@ -52,67 +72,73 @@ class _Torch:
 class Loop(_Torch):
     """A loop over members, each trained as any PyTorch user would."""
 
-    def __init__(self, net: nets.Net, data: nets.Data, weights: nets.Weights, rates: nets.Floats) -> None:
+    def __init__(self, net: nets.Net, data: Data, weights: nets.Weights, rates: Floats) -> None:
         super().__init__(net, data, rates)
-        self.models = [self._model([(w[p], b[p]) for w, b in weights]) for p in range(len(rates))]
-        self.optimizers = [self._optimizer(model, float(rate)) for model, rate in zip(self.models, rates, strict=True)]
-
-    def _model(self, weights: nets.Weights) -> nn.Sequential:
-        layers: list[nn.Module] = []
-        for weight, bias in weights:
-            dense = nn.Linear(weight.shape[1], weight.shape[0])
-            dense.load_state_dict({"weight": torch.from_numpy(weight), "bias": torch.from_numpy(bias)})
-            layers += [dense, MODULES[self.net.activation]()]
-        return nn.Sequential(*layers[:-1])
+        layout: Any = torch.channels_last if self.channels_last else torch.contiguous_format
+        self.members: list[Any] = [model.to(memory_format=layout) for model in self.models(weights)]  # type: ignore[call-overload]
+        self.optimizers = [self._optimizer(model, float(rate)) for model, rate in zip(self.members, rates, strict=True)]
 
     def _optimizer(self, model: nn.Module, rate: float) -> torch.optim.Optimizer:
+        decay = self.net.weight_decay
         if self.net.optimizer == "adam":
             betas = (nets.BETA1, nets.BETA2)
-            return torch.optim.Adam(model.parameters(), lr=rate, betas=betas, eps=nets.EPSILON, fused=True)
-        return torch.optim.SGD(model.parameters(), lr=rate, momentum=nets.MOMENTUM, fused=True)
+            return torch.optim.Adam(model.parameters(), rate, betas, nets.EPSILON, decay, fused=True)
+        return torch.optim.SGD(model.parameters(), rate, nets.MOMENTUM, weight_decay=decay, fused=True)
 
-    def train(self) -> nets.Floats:
+    def train(self) -> Floats:
         losses = []
-        for model, optimizer, order in zip(self.models, self.optimizers, self.order, strict=True):
+        for model, optimizer, order in zip(self.members, self.optimizers, self.order, strict=True):
             for index in order.unbind():
                 x, y = self.batch(index)
                 loss = self.loss(model(x), y)
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 losses.append(loss.detach())
-        return torch.stack(losses).view(len(self.models), -1).numpy()
+        return torch.stack(losses).view(len(self.members), -1).numpy()
+
+
+class ChannelsLast(Loop):
+    """The loop with another layout of images."""
+
+    channels_last = True
+
+    @staticmethod
+    def refuses(net: nets.Net) -> str:
+        return "" if net.convolutional else "no images, so no channels"
 
 
 class _Functional(_Torch):
-    """Parameters as a flat list of tensors, [weight, bias, weight, bias, ...], and the step as functions of it."""
+    """The step as functions of parameters and buffers, {name: tensor}."""
 
-    def __init__(self, net: nets.Net, data: nets.Data, rates: nets.Floats) -> None:
+    model: nn.Module  # without weights of its own
+
+    def __init__(self, net: nets.Net, data: Data, rates: Floats) -> None:
         super().__init__(net, data, rates)
-        self.activation = FUNCTIONS[net.activation]
         self.gradient = torch.func.grad_and_value(self._loss_of_one)
 
-    def _loss_of_one(self, params: list[Tensor], x: Tensor, y: Tensor) -> Tensor:
-        for k in range(0, len(params) - 2, 2):
-            x = self.activation(functional.linear(x, params[k], params[k + 1]))
-        return self.loss(functional.linear(x, params[-2], params[-1]), y)
+    def _loss_of_one(self, params: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> Tensor:
+        return self.loss(torch.func.functional_call(self.model, (params, buffers), (x,)), y)
 
-    def fresh_state(self, params: list[Tensor]) -> list[tuple[Tensor, ...]]:
+    def fresh_state(self, params: Tensors) -> dict[str, tuple[Tensor, ...]]:
         """Zeros: one tensor a parameter for momentum, two for Adam."""
         count = 2 if self.net.optimizer == "adam" else 1
-        return [tuple(torch.zeros_like(p) for _ in range(count)) for p in params]
+        return {name: tuple(torch.zeros_like(p) for _ in range(count)) for name, p in params.items()}
 
     def update(self, params: Any, state: Any, grads: Any, rates: Any, step: Tensor) -> None:
         """One optimiser step in place. ``rates`` broadcast against the parameters; ``step`` counts from 1."""
-        for p, s, g, rate in zip(params, state, grads, rates, strict=True):
+        for name, p in params.items():
+            g, rate = grads[name], rates[name]
+            if self.net.weight_decay:
+                g = g + self.net.weight_decay * p
             if self.net.optimizer == "adam":
-                mean, square = s
+                mean, square = state[name]
                 mean.lerp_(g, 1 - nets.BETA1)
                 square.mul_(nets.BETA2).addcmul_(g, g, value=1 - nets.BETA2)
                 root = (square / (1 - nets.BETA2**step)).sqrt_().add_(nets.EPSILON)
                 p.addcdiv_(mean * (rate / (1 - nets.BETA1**step)), root, value=-1)
             else:
-                (velocity,) = s
+                (velocity,) = state[name]
                 velocity.mul_(nets.MOMENTUM).add_(g)
                 p.addcmul_(velocity, rate, value=-1)
 
@@ -120,21 +146,25 @@ class _Functional(_Torch):
 class Vmap(_Functional):
     """All members in one call, each with its own batch."""
 
-    def __init__(self, net: nets.Net, data: nets.Data, weights: nets.Weights, rates: nets.Floats) -> None:
+    def __init__(self, net: nets.Net, data: Data, weights: nets.Weights, rates: Floats) -> None:
         super().__init__(net, data, rates)
-        self.params = [torch.from_numpy(array.copy()) for layer in weights for array in layer]
+        models = self.models(weights)
+        params, self.buffers = torch.func.stack_module_state(models)
+        self.model = models[0].to("meta")
+        self.params = {name: p.detach() for name, p in params.items()}
         self.state = self.fresh_state(self.params)
-        self.rates_per_param = [torch.from_numpy(rates).view(-1, *[1] * (p.ndim - 1)) for p in self.params]
+        self.rate_of = {n: torch.from_numpy(rates).view(-1, *[1] * (p.ndim - 1)) for n, p in self.params.items()}
         self.step = torch.zeros(())
-        self.gradients = torch.func.vmap(self.gradient)
+        self.gradients = torch.func.vmap(self.gradient, randomness="different")
 
-    def train(self) -> nets.Floats:
+    def train(self) -> Floats:
         losses = []
         for index in self.order.unbind(1):  # (P, B)
             x, y = self.batch(index.reshape(-1))
-            grads, loss = self.gradients(self.params, x.view(*index.shape, -1), y.view(*index.shape, *y.shape[1:]))
+            x, y = x.view(*index.shape, *x.shape[1:]), y.view(*index.shape, *y.shape[1:])
+            grads, loss = self.gradients(self.params, self.buffers, x, y)
             self.step += 1
-            self.update(self.params, self.state, grads, self.rates_per_param, self.step)
+            self.update(self.params, self.state, grads, self.rate_of, self.step)
             losses.append(loss)
         return torch.stack(losses, 1).numpy()
 
@@ -142,31 +172,43 @@ class Vmap(_Functional):
 class Compile(_Functional):
     """A loop over members around one compiled step."""
 
-    def __init__(self, net: nets.Net, data: nets.Data, weights: nets.Weights, rates: nets.Floats) -> None:
+    @staticmethod
+    def refuses(net: nets.Net) -> str:
+        return "compiling so many layers takes minutes" if len(net.products) > 10 else ""
+
+    def __init__(self, net: nets.Net, data: Data, weights: nets.Weights, rates: Floats) -> None:
         super().__init__(net, data, rates)
         torch._dynamo.reset()  # a new net: do not count it as one more recompilation of the last
-        self.compiled: Any = torch.compile(self._step, fullgraph=True, dynamic=False)
+        # What the guards watch, shapes and the model, never changes; looking at it cost small nets a third of a step.
+        options: Any = {"guard_filter_fn": torch.compiler.skip_all_guards_unsafe}
+        self.compiled: Any = torch.compile(self._step, fullgraph=True, dynamic=False, options=options)
         self.members = []
-        for p, rate in enumerate(rates):
-            params = [torch.from_numpy(array[p].copy()) for layer in weights for array in layer]
-            self.members.append((params, self.fresh_state(params), [torch.tensor(rate)] * len(params), torch.zeros(())))
+        for model, rate in zip(self.models(weights), rates, strict=True):
+            params = {name: p.detach() for name, p in model.named_parameters()}
+            rate_of = dict.fromkeys(params, torch.tensor(rate))
+            state = self.fresh_state(params)
+            self.members.append((params, dict(model.named_buffers()), state, rate_of, torch.zeros(())))
+        self.model = model.to("meta")
 
-    def _step(self, params: Any, state: Any, rates: Any, step: Tensor, x: Tensor, y: Tensor, index: Tensor) -> Tensor:
+    def _step(
+        self, params: Any, buffers: Any, state: Any, rates: Any, step: Tensor, x: Tensor, y: Tensor, index: Tensor
+    ) -> Tensor:
         inputs = x[index]
         if self.scale is not None:
             inputs = inputs.float() * self.scale
-        grads, loss = self.gradient(params, inputs, y[index])
+        grads, loss = self.gradient(params, buffers, inputs, y[index])
         step += 1
         self.update(params, state, grads, rates, step)
-        return loss
+        mean: Tensor = loss
+        return mean
 
     @torch.no_grad()
-    def train(self) -> nets.Floats:
+    def train(self) -> Floats:
         losses = []
         for member, order in zip(self.members, self.order, strict=True):
             losses += [self.compiled(*member, self.x, self.y, index) for index in order.unbind()]
         return torch.stack(losses).view(len(self.members), -1).numpy()
 
 
-FORMS = {"torch-loop": Loop, "torch-vmap": Vmap, "torch-compile": Compile}
+FORMS = {"torch-loop": Loop, "torch-last": ChannelsLast, "torch-vmap": Vmap, "torch-compile": Compile}
 VERSIONS = {"torch": str(torch.__version__)}

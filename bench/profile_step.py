@@ -41,10 +41,10 @@ def train(net: nets.Net, members: int, seconds: float) -> None:
 
     os.sched_setaffinity(0, machine.cpus()[:1])
     population = contender_shoal.population(net, net.learning_rates(members))
-    data = contender_shoal.dataset(net, nets.load(net))
+    data = contender_shoal.dataset(net, net.load())
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
-        population.train(data, steps=100)
+        population.train(data, steps=1 if net.convolutional else 100)
 
 
 def core() -> str:

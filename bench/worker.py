@@ -2,8 +2,9 @@
 
     python worker.py CONTENDER
 
-Orders: {"do": "build", "net", "members", "first"}, {"do": "prepare", "steps"}, {"do": "train"}, {"do": "peak"},
-{"do": "reference", "net", "members", "steps", "path"} (shoal) and {"do": "check", "net", "path"} (peers).
+Orders: {"do": "build", "net", "members", "first", "of"}, {"do": "prepare", "steps"}, {"do": "train"}, {"do": "data"},
+{"do": "peak"}; shoal also {"do": "reference", "net", "path"}, its peers {"do": "refuses", "net"} and {"do": "check",
+"net", "path"}.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any, Protocol
 import machine
 import nets
 import numpy as np
+from samples import Floats, Ints
 
 MODULES = {"shoal": "contender_shoal", "torch": "peers_torch", "jax": "peers_jax"}
 
@@ -25,10 +27,10 @@ MODULES = {"shoal": "contender_shoal", "torch": "peers_torch", "jax": "peers_jax
 class Contender(Protocol):
     """Members that train."""
 
-    def prepare(self, order: nets.Ints) -> None:
+    def prepare(self, order: Ints) -> None:
         """Take the batches that every ``train`` from now on goes through."""
 
-    def train(self) -> nets.Floats:
+    def train(self) -> Floats:
         """Train all members; return losses, (P, steps) or means of more steps, once all work is done."""
 
 
@@ -39,30 +41,30 @@ class Worker:
         module = importlib.import_module(MODULES[name.partition("-")[0]])
         self.form = module.FORMS[name]
         self.versions: dict[str, str] = module.VERSIONS | {"numpy": np.__version__}
-        self.loaded: tuple[str, nets.Data] | None = None
 
     def hello(self) -> dict[str, Any]:
         return self.versions
 
-    def data(self, net: nets.Net) -> nets.Data:
-        if self.loaded is None or self.loaded[0] != net.loss:
-            self.loaded = net.loss, nets.load(net)
-        return self.loaded[1]
+    def refuses(self, net: str) -> dict[str, Any]:
+        """Tell why this form does not train the net; empty if it does."""
+        return {"reason": self.form.refuses(nets.NETS[net])}
 
-    def make(self, net: nets.Net, weights: nets.Weights, rates: nets.Floats) -> Contender:
-        contender: Contender = self.form(net, self.data(net), weights, rates)
+    def make(self, net: nets.Net, weights: nets.Weights, rates: Floats) -> Contender:
+        contender: Contender = self.form(net, net.load(), weights, rates)
         return contender
 
     def build(self, net: str, members: int, first: int, of: int) -> dict[str, Any]:
         """Make members ``first`` to ``first + members`` of a population of ``of``."""
         self.net, self.members, self.first = nets.NETS[net], members, first
         rates = self.net.learning_rates(of)[first : first + members]
-        data = self.data(self.net)
         self.contender = self.make(self.net, nets.draw_weights(self.net, members, first), rates)
-        return {"data": data.name, "samples": len(data.x)}
+        return {}
+
+    def data(self) -> dict[str, Any]:
+        return {"name": self.net.load().name}
 
     def prepare(self, steps: int) -> dict[str, Any]:
-        samples = len(self.data(self.net).x)
+        samples = len(self.net.load().x)
         self.contender.prepare(nets.draw_order(self.net, samples, self.members, steps, self.first))
         return {}
 
@@ -76,21 +78,21 @@ class Worker:
         gflops, how = machine.peak_gflops(len(machine.cpus()))
         return {"gflops": gflops, "how": how}
 
-    def reference(self, net: str, members: int, steps: int, path: str) -> dict[str, Any]:
+    def reference(self, net: str, path: str) -> dict[str, Any]:
         from contender_shoal import reference
 
-        known = reference(nets.NETS[net], self.data(nets.NETS[net]), members, steps)
+        known = reference(nets.NETS[net], nets.NETS[net].load())
         np.savez(path, allow_pickle=False, **known)
-        return {"fell": float(known["losses"][:, 0].mean() - known["losses"][:, -1].mean())}
+        return {"fell": float((known["untrained"] - known["losses"])[:, -1].mean())}
 
     def check(self, net: str, path: str) -> dict[str, Any]:
         """Repeat the reference run; return the largest difference in loss, relative to the loss."""
-        with np.load(path) as known:
-            weights = [(known[f"weight{k}"], known[f"bias{k}"]) for k in range(len(nets.NETS[net].layers))]
-            contender = self.make(nets.NETS[net], weights, known["rates"])
-            contender.prepare(known["order"])
-            difference = np.abs(contender.train() / known["losses"] - 1)
-        return {"difference": float(difference.max())}
+        with np.load(path) as archive:
+            known = dict(archive)
+        losses, order, rates, _ = (known.pop(name) for name in ("losses", "order", "rates", "untrained"))
+        contender = self.make(nets.NETS[net].checked(), known, rates)
+        contender.prepare(order)
+        return {"difference": float(np.abs(contender.train() / losses - 1).max())}
 
 
 def main() -> None:

@@ -4,39 +4,9 @@ import json
 
 import compare
 import machine
-import nets
-import numpy as np
 import pytest
 import train_throughput
-from harness import Summary
-
-
-def test_flops_of_a_sample():
-    # forward, weight gradients; input gradients of all but the first layer
-    assert nets.NETS["a"].flops == 2 * (2 * 784 * 10)
-    assert nets.NETS["b64"].flops == 2 * (2 * 784 * 64) + 3 * (2 * 64 * 64 + 2 * 64 * 10)
-
-
-def test_parameters_are_weights_and_biases():
-    assert nets.NETS["e"].parameters == 8 * 20 + 20 + 20 * 20 + 20 + 20 * 10 + 10 + 10 * 2 + 2
-
-
-def test_a_member_is_drawn_the_same_whatever_its_share():
-    net = nets.NETS["e"]
-    (whole, _), *_ = nets.draw_weights(net, members=3)
-    (last, _), *_ = nets.draw_weights(net, members=1, first=2)
-    np.testing.assert_array_equal(whole[2], last[0])
-    orders = nets.draw_order(net, samples=200, members=3, steps=5)
-    np.testing.assert_array_equal(orders[2], nets.draw_order(net, samples=200, members=1, steps=5, first=2)[0])
-    assert not np.array_equal(orders[1], orders[2])
-
-
-def test_an_order_is_whole_passes():
-    net = nets.NETS["e"]  # batches of 64: three fit into 200 samples
-    first, second, rest = np.split(nets.draw_order(net, samples=200, members=1, steps=7)[0], [3, 6])
-    for batches in (first, second, rest):
-        assert len(np.unique(batches)) == batches.size
-    assert not np.array_equal(first, second)
+from harness import LONGEST, Crew, Summary
 
 
 def test_summary_has_the_quartiles():
@@ -78,6 +48,8 @@ def test_variables_that_slow_blas_are_dropped():
 class Answering:
     """A crew that only answers."""
 
+    cpus = (0,)
+
     def __init__(self, name, **answer):
         self.name, self.answer = name, answer
 
@@ -92,7 +64,7 @@ def test_a_peer_that_computes_something_else_ends_the_run(difference):
 
 
 def test_a_reference_that_does_not_learn_ends_the_run():
-    with pytest.raises(SystemExit, match="loss did not fall"):
+    with pytest.raises(SystemExit, match="did not lower shoal's loss"):
         train_throughput.check("e", Answering("shoal", fell=float("nan")), [])
 
 
@@ -102,16 +74,50 @@ def test_an_unknown_peer_is_refused(capsys):
     assert "'theano' is not one of" in capsys.readouterr().err
 
 
-def test_a_short_run_writes_a_line_a_case(tmp_path, capsys):
+def test_a_peer_that_refuses_a_net_is_left_out():
+    peers = [Answering("able", reason=""), Answering("unable", reason="no images")]
+    assert train_throughput.refusals("e", peers) == {"unable": "no images"}
+
+
+class Pretending(Crew):
+    """A crew whose steps take as long as we say."""
+
+    def __init__(self, workers, seconds_per_step):
+        self.workers = [Answering("worker") for _ in range(workers)]
+        self.seconds_per_step, self.tried = seconds_per_step, []
+
+    def _share(self, workers, net, members):
+        self.busy, self.members = list(workers), members
+
+    def _try(self, steps):
+        self.tried.append(steps)
+        return self.seconds_per_step * self.members * steps
+
+
+def test_a_turn_takes_about_as_long_as_asked():
+    crew = Pretending(2, seconds_per_step=1e-4)
+    load = crew.load("c", members=4, seconds=1)
+    assert 0.5 <= load.seconds <= 1.5
+    assert (load.members, load.steps, load.cores) == (4, crew.tried[-1], 2)
+
+
+def test_a_crew_that_is_too_slow_gets_fewer_members():
+    load = Pretending(2, seconds_per_step=LONGEST / 4).load("c", members=32, seconds=1)
+    assert (load.members, load.steps) == (4, 1)
+    assert Pretending(2, seconds_per_step=10 * LONGEST).load("c", members=32, seconds=1).members == 2  # one a worker
+
+
+@pytest.mark.parametrize("net", ["e", "c"])
+def test_a_short_run_writes_a_line_a_case(net, tmp_path, capsys):
     out = tmp_path / "results.jsonl"
-    options = "--nets e --members 1,3 --peers none --repeats 2 --seconds 0.01 --out"
+    options = f"--nets {net} --members 1,3 --peers none --repeats 2 --seconds 0.01 --out"
     train_throughput.main([*options.split(), str(out)])
     rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [row["case"] for row in rows] == [{"net": "e", "members": 1}, {"net": "e", "members": 3}]
+    assert [row["case"] for row in rows] == [{"net": net, "members": 1}, {"net": net, "members": 3}]
     for row in rows:
         assert row["metrics"]["shoal"]["n"] == 2
         assert row["metrics"]["shoal"]["median"] > 0
         assert row["peak"]["gflops"] > 0
-        assert row["machine"]["cores"] == len(machine.cpus())
+        assert row["cores"]["shoal"] == row["machine"]["cores"] == len(machine.cpus())
     assert len(compare.compare(*[compare.read(out.read_text().splitlines())] * 2)) == 2
     assert "thousand samples/s" in capsys.readouterr().err
