@@ -5,7 +5,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
 
 SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE \
   $(shell find cmake csrc python -type f -not -name '*.so' -not -name '*.pyc')
-CPP_FILES = $(shell find csrc tests/cpp examples/cpp -name '*.cpp' -o -name '*.h' -o -name '*.inc')
+CPP_FILES = $(shell find csrc tests/cpp examples/cpp bench -name '*.cpp' -o -name '*.h' -o -name '*.inc')
 
 .PHONY: demo test lint cpp-test py-test bench develop docs tidy processors sanitize embed clean
 .DELETE_ON_ERROR:
