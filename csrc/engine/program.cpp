@@ -369,9 +369,9 @@ std::int64_t Tensor::features() const {
 std::int64_t Program::slice_rows(std::int64_t rows) const {
   if (!has_images) return rows;
   constexpr std::int64_t kFloats = 192 * 1024, kStep = 16, kMost = 256;
-  std::int64_t floats = 0;
-  for (const Tensor& t : tensors) floats += t.floats();
-  return std::clamp(kFloats / floats / kStep * kStep, kStep, kMost);
+  std::int64_t steps = 0;  // floats of so many samples
+  for (const Tensor& t : tensors) steps += t.floats() * kStep;
+  return std::clamp(kFloats / std::max(steps, kStep) * kStep, kStep, kMost);
 }
 
 Program compile(const Network& network, const Shape& input) { return Compiler(network, input).compile(); }
