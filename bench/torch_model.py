@@ -42,7 +42,7 @@ def _modules(op: Op, arrays: Arrays) -> list[nn.Module]:
             assert op.window
             padding, around = _padding(op.window)
             if padding:
-                raise NotImplementedError("an average pooling that is padded on one side more than on the other")
+                raise ValueError("AvgPool2d: PyTorch pads both sides alike; this one is padded more on one side")
             return [nn.AvgPool2d(op.window.kernel, op.window.stride, around, count_include_pad=False)]
         case layers.GlobalAvgPool2d():
             return [nn.AdaptiveAvgPool2d(1), nn.Flatten()]

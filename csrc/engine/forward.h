@@ -31,14 +31,14 @@ class Forward {
   float* outputs(const Slice& slice) const { return tensor(static_cast<int>(program_.stages.size()), slice); }
   const Norm& norm(std::size_t stage) const { return norms_[stage]; }
   const float* packed_backward(std::size_t stage) const { return packed_[stage].backward; }
-  // The next stage from `stage` on that all slices must have reached before one goes on: a normalisation in training.
-  std::size_t next_barrier(std::size_t stage) const;
 
  private:
   struct Packed {
     float *forward = nullptr, *backward = nullptr;
   };
 
+  // The next stage from `stage` on that all slices must have reached before one goes on: a normalisation in training.
+  std::size_t next_barrier(std::size_t stage) const;
   void stage(std::size_t i, const Slice& slice, const Team& team);
   void dense(const Stage& s, const float* x, const Slice& slice, float* y, const Team& team) const;
   void conv(std::size_t i, const float* x, const Slice& slice, float* y, const Team& team) const;

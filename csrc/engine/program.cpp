@@ -313,8 +313,7 @@ class Compiler {
     require(in_range(layer.kernel, 1), at_ + ": kernel must be >= 1, got " + text(layer.kernel));
     require(in_range(layer.stride, 1), at_ + ": stride must be >= 1, got " + text(layer.stride));
     const Extent amount = layer.padding.amount;
-    require(in_range(amount, 0) && amount.height < layer.kernel.height + (amount.height == 0) &&
-                amount.width < layer.kernel.width + (amount.width == 0),
+    require(in_range(amount, 0) && amount.height < layer.kernel.height && amount.width < layer.kernel.width,
             at_ + ": padding must be >= 0 and smaller than the kernel, got " + text(amount));
     const Span rows = span(layer.padding, x.height, layer.kernel.height, layer.stride.height, amount.height);
     const Span columns = span(layer.padding, x.width, layer.kernel.width, layer.stride.width, amount.width);
