@@ -5,9 +5,9 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
 
 SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE \
   $(shell find cmake csrc python -type f -not -name '*.so' -not -name '*.pyc')
-CPP_FILES = $(shell find csrc tests/cpp examples/cpp bench -name '*.cpp' -o -name '*.h' -o -name '*.inc')
+CPP_FILES = $(shell find csrc tests/cpp examples/cpp bench -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.inc')
 
-.PHONY: demo test lint cpp-test py-test bench develop docs tidy processors sanitize embed clean
+.PHONY: demo test lint cpp-test py-test bench develop docs tidy processors sanitize emulated embed clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -67,9 +67,17 @@ sanitize-%: .venv/installed-test
 	$(BIN)/cmake --build build/$*
 	setarch -R $(BIN)/ctest --test-dir build/$* --output-on-failure
 
+# The tests that need a GPU, on an emulated one.
+emulated: .venv/installed-test
+	$(CMAKE) -B build/emulated -DSHOAL_CUDA=EMULATED $(WITH_PYTHON)
+	$(BIN)/cmake --build build/emulated
+	rm -rf build/emulated/python && cp -r python build/emulated/
+	cp build/emulated/_core.*.so build/emulated/python/shoal/
+	PYTHONPATH=build/emulated/python $(BIN)/python -m pytest tests/gpu $(ARGS)
+
 # Processors with AVX2 only, and without AVX, emulated (Debian: apt install qemu-user): every kernel, but not the tests
 # that take long and run no others.
-QUICK = -tce='*finite differences*,*learn with every optimiser*'
+QUICK = -tce='*finite differences*,*learn with every optimiser*,cuda:*,emulation:*'
 processors: cpp-test
 	qemu-x86_64 -cpu Haswell build/cpp/shoal_tests $(QUICK)
 	qemu-x86_64 -cpu Nehalem build/cpp/shoal_tests $(QUICK)
@@ -79,9 +87,9 @@ tidy: .venv/installed-test
 	$(CMAKE) -B build/tidy -DCMAKE_UNITY_BUILD=OFF $(WITH_PYTHON)
 	$(BIN)/clang-tidy -p build/tidy --quiet $(filter csrc/%.cpp,$(CPP_FILES))
 
-# The C++ example, as another project would build it: against the installed package.
-embed: cpp-test
-	$(BIN)/cmake --install build/cpp --prefix build/installed --component development
+# The C++ examples, as another project would build them: against the library that pip has built, installed.
+embed: .venv/installed-test
+	$(BIN)/cmake --install $(firstword $(wildcard build/cp3*)) --prefix build/installed --component development
 	$(CMAKE) -S examples/cpp -B build/embed -DCMAKE_PREFIX_PATH=$(abspath build/installed) \
 	  -DPython_EXECUTABLE=$(abspath $(BIN))/python
 	$(BIN)/cmake --build build/embed

@@ -7,6 +7,10 @@ find_package(Threads REQUIRED)
 
 file(GLOB core_sources CONFIGURE_DEPENDS
   csrc/core/*.cpp csrc/kernels/*.cpp csrc/engine/*.cpp csrc/evolve/*.cpp)
+if(cuda)
+  list(FILTER core_sources EXCLUDE REGEX "/no_cuda\\.cpp$")
+  list(APPEND core_sources ${cuda_sources})
+endif()
 file(GLOB kernel_sources CONFIGURE_DEPENDS csrc/kernels/*.cpp)
 
 # One translation unit per instruction set, chosen at run time; elsewhere than on x86-64 there is only the portable one.
@@ -30,8 +34,9 @@ add_library(shoal_core STATIC ${core_sources})
 add_library(shoal::shoal ALIAS shoal_core)
 set_target_properties(shoal_core PROPERTIES OUTPUT_NAME shoal EXPORT_NAME shoal)
 target_compile_features(shoal_core PUBLIC cxx_std_20)
-target_compile_options(shoal_core PRIVATE -ffp-contract=off)
+target_compile_options(shoal_core PRIVATE
+  $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off> $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr>)
 target_include_directories(shoal_core
   PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/csrc/include> $<INSTALL_INTERFACE:include>
-  PRIVATE csrc)
-target_link_libraries(shoal_core PUBLIC Threads::Threads PRIVATE $<BUILD_INTERFACE:shoal_options>)
+  PRIVATE csrc ${cuda_include})
+target_link_libraries(shoal_core PUBLIC Threads::Threads PRIVATE ${cuda_runtime} $<BUILD_INTERFACE:shoal_options>)

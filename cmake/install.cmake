@@ -8,5 +8,6 @@ install(DIRECTORY csrc/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONEN
 install(EXPORT shoal NAMESPACE shoal:: FILE shoal-targets.cmake DESTINATION ${package_dir} COMPONENT development)
 
 write_basic_package_version_file(shoal-config-version.cmake COMPATIBILITY SameMinorVersion)
-install(FILES cmake/shoal-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/shoal-config-version.cmake
+configure_file(cmake/shoal-config.cmake.in shoal-config.cmake @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/shoal-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/shoal-config-version.cmake
   DESTINATION ${package_dir} COMPONENT development)

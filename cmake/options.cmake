@@ -1,10 +1,11 @@
 # Warnings and sanitizers, for every target of ours: shoal_options.
 add_library(shoal_options INTERFACE)
-target_compile_options(shoal_options INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wundef
+set(warnings -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual
   -Wno-missing-field-initializers  # designated initialisers name what differs from the defaults
-  -Wno-psabi  # vectors are passed between functions of one translation unit only
   $<$<BOOL:${SHOAL_WERROR}>:-Werror>)
+target_compile_options(shoal_options INTERFACE
+  $<$<COMPILE_LANGUAGE:CXX>:${warnings};-Wpedantic;-Wundef;-Wno-psabi>  # vectors are passed within one translation unit only
+  $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=$<JOIN:${warnings},$<COMMA>>;$<$<BOOL:${SHOAL_WERROR}>:-Werror=all-warnings>>)
 
 if(SHOAL_SANITIZE)
   target_compile_options(shoal_options INTERFACE

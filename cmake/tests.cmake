@@ -8,12 +8,14 @@ enable_testing()
 
 file(GLOB test_sources CONFIGURE_DEPENDS tests/cpp/*.cpp)
 add_executable(shoal_tests ${test_sources})
-target_include_directories(shoal_tests PRIVATE csrc tests/cpp)
+target_include_directories(shoal_tests PRIVATE csrc tests/cpp tests/cpp/emulation)
 target_include_directories(shoal_tests SYSTEM PRIVATE ${DOCTEST_INCLUDE_DIR})
 target_link_libraries(shoal_tests PRIVATE shoal_core shoal_options)
 
-add_test(NAME cpp COMMAND shoal_tests)
+# The emulated GPU has no instruction set to choose, and its fibers are no threads.
+set(without_cuda "--test-case-exclude=cuda:*,emulation:*")
+add_test(NAME cpp COMMAND shoal_tests $<$<STREQUAL:${SHOAL_SANITIZE},thread>:${without_cuda}>)
 foreach(isa avx2 portable)
-  add_test(NAME cpp_${isa} COMMAND shoal_tests)
+  add_test(NAME cpp_${isa} COMMAND shoal_tests ${without_cuda})
   set_tests_properties(cpp_${isa} PROPERTIES ENVIRONMENT SHOAL_ISA=${isa} SKIP_REGULAR_EXPRESSION "this processor has")
 endforeach()

@@ -19,6 +19,7 @@ void bind_device(py::module_& module);
 void bind_network(py::module_& module);
 void bind_optimizer(py::module_& module);
 void bind_dataset(py::module_& module);
+void bind_device_array(py::module_& module);
 void bind_population(py::module_& module);
 
 // A dataset together with the arrays it points into.

@@ -28,7 +28,8 @@ const T* borrow(const std::optional<Array<T>>& array, const char* name, std::int
 
 ArrayDataset make_dataset(Shape shape, const Inputs& x, const std::optional<Array<float>>& scale,
                           const std::optional<Array<float>>& shift, const std::optional<Array<std::int32_t>>& labels,
-                          const std::optional<Array<float>>& targets, std::int64_t outputs) {
+                          const std::optional<Array<float>>& targets, std::int64_t outputs,
+                          std::optional<std::uint64_t> identity) {
   const std::int64_t features = std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());
   const py::array& inputs = std::visit([](const auto& array) -> const py::array& { return array; }, x);
   require(inputs.ndim() > 0, "x has no axis for the samples");
@@ -38,6 +39,7 @@ ArrayDataset make_dataset(Shape shape, const Inputs& x, const std::optional<Arra
   Dataset view{.samples = samples, .shape = std::move(shape), .outputs = outputs};
   if (const auto* bytes = std::get_if<Array<std::uint8_t>>(&x)) view.x_u8 = bytes->data();
   if (const auto* floats = std::get_if<Array<float>>(&x)) view.x_f32 = floats->data();
+  if (identity) view.identity = *identity;
   view.scale = borrow(scale, "scale", features);
   view.shift = borrow(shift, "shift", features);
   view.labels = borrow(labels, "labels", samples);
@@ -56,7 +58,8 @@ void bind_dataset(py::module_& module) {
   py::class_<ArrayDataset>(module, "Dataset")
       .def(py::init(&make_dataset), py::arg("shape"), array("x"), array("scale") = py::none(),
            array("shift") = py::none(), py::kw_only(), array("labels") = py::none(), array("targets") = py::none(),
-           py::arg("outputs") = 0);
+           py::arg("outputs") = 0, py::arg("identity") = py::none());
+  module.def("new_identity", &new_identity);
 }
 
 }  // namespace shoal::bindings

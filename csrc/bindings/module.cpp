@@ -27,5 +27,6 @@ PYBIND11_MODULE(_core, module) {
   bind_network(module);
   bind_optimizer(module);
   bind_dataset(module);
+  bind_device_array(module);
   bind_population(module);
 }

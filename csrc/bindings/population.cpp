@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "bindings.h"
+#include "device_array.h"
 #include "shoal/error.h"
 
 namespace shoal::bindings {
@@ -16,20 +17,41 @@ py::capsule share(std::shared_ptr<void> owner) {
   return capsule;
 }
 
+// Views of the weights, or copies if a GPU has them.
 py::dict parameters(Population& population, std::int64_t row) {
+  const bool on_gpu = population.device_number() >= 0;
   const py::capsule owner = share(population.owner(row));
-  py::dict views;
+  py::dict arrays;
   for (const Parameter& parameter : population.parameters(row)) {
     Shape strides = parameter.strides;  // in bytes for NumPy
     for (std::int64_t& stride : strides) stride *= sizeof(float);
-    views[py::str(parameter.name)] = Array<float>(parameter.shape, strides, parameter.data, owner);
+    const py::str name(parameter.name);
+    arrays[name] = on_gpu ? to_host(parameter) : Array<float>(parameter.shape, strides, parameter.data, owner);
   }
-  return views;
+  return arrays;
 }
 
+py::dict device_parameters(Population& population, std::int64_t row) {
+  require(population.device_number() >= 0, "device_parameters: this population is on the CPU, use parameters");
+  py::dict arrays;
+  for (const Parameter& parameter : population.parameters(row))
+    arrays[py::str(parameter.name)] = DeviceArray{parameter, population.device_number(), population.owner(row)};
+  return arrays;
+}
+
+// A view of the block, or a copy if a GPU has it.
 Array<std::uint8_t> state(Population& population, std::int64_t row) {
   auto* bytes = reinterpret_cast<std::uint8_t*>(population.state(row));
-  return Array<std::uint8_t>(population.state_bytes(row), bytes, share(population.owner(row)));
+  if (bytes) return Array<std::uint8_t>(population.state_bytes(row), bytes, share(population.owner(row)));
+  Array<std::uint8_t> copy(population.state_bytes(row));
+  population.read_state(row, reinterpret_cast<std::byte*>(copy.mutable_data()));
+  return copy;
+}
+
+void load_state(Population& population, std::int64_t row, const Array<std::uint8_t>& bytes) {
+  require(bytes.size() == population.state_bytes(row),
+          "must have " + std::to_string(population.state_bytes(row)) + " bytes, got " + std::to_string(bytes.size()));
+  population.write_state(row, reinterpret_cast<const std::byte*>(bytes.data()));
 }
 
 Array<float> fit(Population& population, const ArrayDataset& data, const Array<std::int64_t>& steps,
@@ -79,11 +101,12 @@ void bind_population(py::module_& module) {
       .def_readonly("offset", &Counters::offset)
       .def_readonly("diverged", &Counters::diverged);
   py::class_<Population>(module, "Population")
-      .def(py::init([](Shape input, Optimizer optimizer, Loss loss, std::uint32_t seed, int threads, DataOrder order) {
-             return Population(std::move(input), optimizer, loss, {seed, threads, order});
+      .def(py::init([](Shape input, Optimizer optimizer, Loss loss, std::uint32_t seed, int threads, DataOrder order,
+                       std::string device) {
+             return Population(std::move(input), optimizer, loss, {seed, threads, order, std::move(device)});
            }),
            py::arg("input"), py::arg("optimizer"), py::arg("loss"), py::kw_only(), py::arg("seed"), py::arg("threads"),
-           py::arg("data_order"))
+           py::arg("data_order"), py::arg("device"))
       .def("add", &Population::add, py::arg("network"), py::arg("hyperparameters"), py::arg("id"))
       .def("reset", &Population::reset, py::arg("row"), py::arg("network"), py::arg("hyperparameters"), py::arg("id"))
       .def("outputs", &Population::outputs, py::arg("row"))
@@ -95,7 +118,9 @@ void bind_population(py::module_& module) {
       .def("predict", &predict, py::arg("data"), py::arg("row"))
       .def("counters", &Population::counters, py::arg("row"))
       .def("parameters", &parameters, py::arg("row"))
-      .def("state", &state, py::arg("row"));
+      .def("device_parameters", &device_parameters, py::arg("row"))
+      .def("state", &state, py::arg("row"))
+      .def("load_state", &load_state, py::arg("row"), py::arg("state").noconvert());
   module.def("epoch_order", &epoch_order, py::arg("seed"), py::arg("id"), py::arg("epoch"), py::arg("samples"));
 }
 

@@ -21,11 +21,21 @@ inline constexpr std::uint32_t kPhiloxW0 = 0x9E3779B9u, kPhiloxW1 = 0xBB67AE85u;
 inline constexpr int kPhiloxRounds = 10;
 
 // The fourth counter word: which stream, and within it which layer.
-inline std::uint32_t stream(Purpose purpose, std::uint32_t layer = 0) {
+SHOAL_HD inline std::uint32_t stream(Purpose purpose, std::uint32_t layer = 0) {
   return static_cast<std::uint32_t>(purpose) << 24 | layer;
 }
 
-std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, PhiloxKey key);
+SHOAL_HD inline std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> c, PhiloxKey key) {
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    const std::uint64_t p0 = std::uint64_t{kPhiloxM0} * c[0];
+    const std::uint64_t p1 = std::uint64_t{kPhiloxM1} * c[2];
+    c = {static_cast<std::uint32_t>(p1 >> 32) ^ c[1] ^ key.seed, static_cast<std::uint32_t>(p1),
+         static_cast<std::uint32_t>(p0 >> 32) ^ c[3] ^ key.id, static_cast<std::uint32_t>(p0)};
+    key.seed += kPhiloxW0;
+    key.id += kPhiloxW1;
+  }
+  return c;
+}
 
 // Two independent standard normal numbers from four random words (Box and Muller 1958), in double so that every machine
 // rounds to the same float.
@@ -37,7 +47,13 @@ std::array<double, 2> normal_pair(const std::array<std::uint32_t, 4>& words);
 inline constexpr int kShuffleRounds = 6;
 
 struct Shuffle {
-  Shuffle(std::uint32_t count, PhiloxKey key, std::uint32_t epoch);
+  SHOAL_HD Shuffle(std::uint32_t count, PhiloxKey key, std::uint32_t epoch) : n(count), bits(0) {
+    while ((std::uint64_t{1} << (2 * bits)) < count) ++bits;
+    left = static_cast<std::uint32_t>((std::uint64_t{count} + (1u << bits) - 1) >> bits);
+    const auto low = philox({0, 0, epoch, stream(Purpose::data_order)}, key);
+    const auto high = philox({1, 0, epoch, stream(Purpose::data_order)}, key);
+    for (unsigned i = 0; i < kShuffleRounds; ++i) keys[i] = i < 4 ? low[i] : high[i - 4];
+  }
 
   std::uint32_t n, left, bits;
   std::uint32_t keys[kShuffleRounds];
@@ -45,7 +61,7 @@ struct Shuffle {
 
 // One pass of the network, for a number or for a vector of them; the result may be n or more.
 template <class U>
-SHOAL_INLINE U shuffle_pass(const Shuffle& s, U i) {
+SHOAL_HD SHOAL_INLINE U shuffle_pass(const Shuffle& s, U i) {
   const std::uint32_t mask = (1u << s.bits) - 1;
   U a = i >> s.bits, b = i & mask;
   for (int round = 0; round < kShuffleRounds; round += 2) {
@@ -61,7 +77,7 @@ SHOAL_INLINE U shuffle_pass(const Shuffle& s, U i) {
   return a << s.bits | b;
 }
 
-SHOAL_INLINE std::uint32_t shuffled(const Shuffle& s, std::uint32_t i) {
+SHOAL_HD SHOAL_INLINE std::uint32_t shuffled(const Shuffle& s, std::uint32_t i) {
   do i = shuffle_pass(s, i);
   while (i >= s.n);
   return i;

@@ -6,6 +6,13 @@
 // Forces a copy into every caller, so that code compiled for one instruction set is never linked into another's.
 #define SHOAL_INLINE static inline __attribute__((always_inline))
 
+// A function that GPU kernels call too.
+#ifdef __CUDACC__
+#define SHOAL_HD __host__ __device__
+#else
+#define SHOAL_HD
+#endif
+
 namespace shoal {
 
 struct Range {

@@ -8,63 +8,19 @@ Backward::Backward(const Program& program, const Forward& forward, std::int64_t 
     : program_(program),
       forward_(forward),
       keeps_slices_(program.has_norms),
-      gradients_(program.tensors.size()),
-      adds_(program.stages.size()),
-      adds_skip_(program.stages.size()),
+      plan_(plan_gradients(program, keeps_slices_, [&](const Tensor& t) { return t.room(rows); })),
+      gradients_(arena.take(plan_.floats)),
       sums_(program.stages.size()),
       weight_gradients_(program.has_images || program.has_norms ? arena.take(program.parameters) : nullptr) {
-  std::vector<bool> written(program.tensors.size());
-  const auto write = [&](int t) {
-    const bool before = written[static_cast<std::size_t>(t)];
-    written[static_cast<std::size_t>(t)] = true;
-    return before;
-  };
-  for (std::size_t i = program.stages.size(); i-- > 0;) {
-    const Stage& s = program.stages[i];
-    if (s.skip >= 0) adds_skip_[i] = write(s.skip);
-    adds_[i] = write(s.input);
-    if (s.op == Op::norm) sums_[i] = {arena.take(s.outputs), arena.take(s.outputs)};
-  }
-  place_gradients(rows, arena);
-}
-
-// A gradient lives from the last stage that reads its tensor to the one that wrote it; those that never live together
-// share memory. Stages count as one where slices pass through them one after the other (Forward::run).
-void Backward::place_gradients(std::int64_t rows, Arena& arena) {
-  const std::vector<Stage>& stages = program_.stages;
-  std::vector<int> time(stages.size() + 1);  // of a stage: when it reads its output's gradient and writes its inputs'
-  for (std::size_t i = 1; i <= stages.size(); ++i)
-    time[i] = time[i - 1] + (keeps_slices_ ? stages[i - 1].op == Op::norm : 1);
-  std::vector<int> born(program_.tensors.size(), -1);  // backward runs from the latest time to 0
-  born.back() = time.back();
-  for (std::size_t i = stages.size(); i-- > 0;) {
-    for (const int t : {stages[i].input, stages[i].skip}) {
-      if (t >= 0 && born[static_cast<std::size_t>(t)] < 0) born[static_cast<std::size_t>(t)] = time[i];
-    }
-  }
-  struct Place {
-    std::int64_t floats;
-    int dead;
-    std::vector<std::size_t> tensors;
-  };
-  std::vector<Place> places;
-  for (std::size_t t = program_.tensors.size(); t-- > 1;) {
-    if (!wanted(static_cast<int>(t))) continue;
-    auto place = std::find_if(places.begin(), places.end(), [&](const Place& p) { return born[t] < p.dead; });
-    if (place == places.end()) place = places.insert(place, Place{});
-    place->floats = std::max(place->floats, program_.tensors[t].room(rows));
-    place->dead = time[t - 1];
-    place->tensors.push_back(t);
-  }
-  for (const Place& place : places) {
-    float* memory = arena.take(place.floats);
-    for (const std::size_t t : place.tensors) gradients_[t] = memory;
+  for (std::size_t i = 0; i < program.stages.size(); ++i) {
+    const std::int64_t channels = program.stages[i].outputs;
+    if (program.stages[i].op == Op::norm) sums_[i] = {arena.take(channels), arena.take(channels)};
   }
 }
 
 float* Backward::gradient(int t, const Slice& slice) const {
   const auto i = static_cast<std::size_t>(t);
-  return gradients_[i] + (keeps_slices_ ? slice.first * program_.tensors[i].floats() : 0);
+  return gradients_ + plan_.offset[i] + (keeps_slices_ ? slice.first * program_.tensors[i].floats() : 0);
 }
 
 void Backward::begin(const Member& member, std::int64_t step, std::int64_t rows, Optimizer optimizer,
@@ -72,7 +28,7 @@ void Backward::begin(const Member& member, std::int64_t step, std::int64_t rows,
   member_ = &member;
   step_ = step;
   batch_ = rows;
-  update_ = update_at(optimizer, member.hyperparameters, step);
+  update_ = update_at(update_rule(optimizer, member.hyperparameters), step);
   for (std::size_t i = 0; i < program_.stages.size() && team.rank == 0; ++i) {
     const Stage& s = program_.stages[i];
     if (s.op == Op::conv) {
@@ -109,10 +65,10 @@ void Backward::stage(std::size_t i, const Slice& slice, const Team& team) {
     case Op::dense: return dense(i, slice, dy, team);
     case Op::conv: return conv(i, slice, dy, team);
     case Op::norm: return;  // norm_sums, norm_data
-    case Op::copy: return pass_on(i, slice, dy, s.input, adds_[i], team);
+    case Op::copy: return pass_on(i, slice, dy, s.input, plan_.adds[i], team);
     case Op::add:
-      pass_on(i, slice, dy, s.skip, adds_skip_[i], team);
-      return pass_on(i, slice, dy, s.input, adds_[i], team);
+      pass_on(i, slice, dy, s.skip, plan_.adds_skip[i], team);
+      return pass_on(i, slice, dy, s.input, plan_.adds[i], team);
     case Op::pool:
       if (!wanted(s.input)) return;
       kernels().pool_backward({.shape = s.shape,
@@ -121,13 +77,13 @@ void Backward::stage(std::size_t i, const Slice& slice, const Team& team) {
                                .x = forward_.tensor(s.input, slice),
                                .y = forward_.tensor(static_cast<int>(i) + 1, slice),
                                .dy = dy,
-                               .add = adds_[i],
+                               .add = plan_.adds[i],
                                .dx = gradient(s.input, slice)},
                               team.rank, team.size);
       break;
     case Op::to_rows:
       if (!wanted(s.input)) return;
-      kernels().image_from_rows({input_of(s).image, slice.rows, dy, gradient(s.input, slice), adds_[i]}, team.rank,
+      kernels().image_from_rows({input_of(s).image, slice.rows, dy, gradient(s.input, slice), plan_.adds[i]}, team.rank,
                                 team.size);
       break;
   }
@@ -170,8 +126,8 @@ void Backward::dense(std::size_t i, const Slice& slice, const float* dy, const T
   const DenseShape shape{slice.rows, s.inputs, s.outputs};
   float* parameters = member_->parameters();
   if (wanted(s.input)) {  // before the weights, which it reads, change
-    kernels().dense_backward_data({shape, dy, parameters + s.weight, adds_[i], gradient(s.input, slice)}, team.rank,
-                                  team.size);
+    kernels().dense_backward_data({shape, dy, parameters + s.weight, plan_.adds[i], gradient(s.input, slice)},
+                                  team.rank, team.size);
     team.wait();
   }
   const bool whole = slice.is_first && slice.is_last;
@@ -197,7 +153,7 @@ void Backward::conv(std::size_t i, const Slice& slice, const float* dy, const Te
                                   .groups = groups_of(slice),
                                   .dy = dy,
                                   .packed = forward_.packed_backward(i),
-                                  .add = adds_[i],
+                                  .add = plan_.adds[i],
                                   .dx = gradient(s.input, slice)},
                                  team.rank, team.size);
   }
@@ -275,7 +231,7 @@ void Backward::norm_data(std::size_t i, const Slice& slice, const Team& team) co
                                 .scale = forward_.norm(i).scale,
                                 .mean_dy = sums_[i].dy,
                                 .mean_dy_xhat = sums_[i].dy_xhat,
-                                .add = adds_[i],
+                                .add = plan_.adds[i],
                                 .dx = gradient(s.input, slice)},
                                team.rank, team.size);
   team.wait();

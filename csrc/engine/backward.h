@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/forward.h"
+#include "engine/gradients.h"
 
 namespace shoal {
 
@@ -28,7 +29,6 @@ class Backward {
     float *dy = nullptr, *dy_xhat = nullptr;  // by channel
   };
 
-  void place_gradients(std::int64_t rows, Arena& arena);
   void stage(std::size_t i, const Slice& slice, const Team& team);
   void finish(std::size_t i, const Slice& slice, float* dy, const Team& team) const;
   void dense(std::size_t i, const Slice& slice, const float* dy, const Team& team) const;
@@ -45,11 +45,10 @@ class Backward {
   const Program& program_;
   const Forward& forward_;
   bool keeps_slices_;
-  std::vector<float*> gradients_;  // by tensor
-  std::vector<bool> adds_;         // by stage: its input's gradient has been written before
-  std::vector<bool> adds_skip_;    // its skip's
-  std::vector<Sums> sums_;         // by stage
-  float* weight_gradients_;        // laid out as the parameters; null where every step is one slice of dense layers
+  GradientPlan plan_;
+  float* gradients_;
+  std::vector<Sums> sums_;   // by stage
+  float* weight_gradients_;  // laid out as the parameters; null where every step is one slice of dense layers
   const Member* member_ = nullptr;
   std::int64_t step_ = 0, batch_ = 0;
   Update update_{};

@@ -1,6 +1,7 @@
 #include "engine/batch.h"
 
 #include <algorithm>
+#include <atomic>
 #include <string>
 
 #include "shoal/error.h"
@@ -26,6 +27,11 @@ void augment_rows(const Augmentation& augmentation, const Shape& shape, const T*
 }
 
 }  // namespace
+
+std::uint64_t new_identity() {
+  static std::atomic<std::uint64_t> last{0};
+  return ++last;
+}
 
 Data::Data(const Dataset& dataset, Loss loss, Use use) : dataset_(dataset) {
   for (const std::int64_t axis : dataset.shape) features_ *= axis;

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "core/thread_pool.h"
+#include "engine/engine.h"
 #include "kernels/kernels.h"
 
 namespace shoal {
@@ -21,7 +22,9 @@ std::string processor_name() {
 }  // namespace
 
 std::vector<Device> devices() {
-  return {{.name = "cpu", .description = processor_name() + ", " + kernels().name, .cores = available_cores()}};
+  std::vector<Device> all = cuda_devices();
+  all.push_back({.name = "cpu", .description = processor_name() + ", " + kernels().name, .cores = available_cores()});
+  return all;
 }
 
 std::vector<std::string> instruction_sets() {

@@ -55,9 +55,11 @@ void check_fraction(const char* name, float value) { check(value >= 0 && value <
 
 Member make_member(std::shared_ptr<const Program> program, Optimizer optimizer, const Hyperparameters& hyperparameters,
                    PhiloxKey key) {
-  Member member{program, nullptr, checked(hyperparameters, *program), key};
-  const auto floats = static_cast<std::size_t>(program->parameters * (1 + slots(optimizer)));
-  member.block = std::make_shared<Buffer>(sizeof(BlockHeader) + floats * sizeof(float));
+  Member member{.program = program,
+                .floats = program->parameters * (1 + slots(optimizer)),
+                .hyperparameters = checked(hyperparameters, *program),
+                .key = key};
+  member.block = std::make_shared<Buffer>(static_cast<std::size_t>(member.bytes()));
   std::uint32_t layer = 0;
   for (const Stage& stage : program->stages) {
     if (stage.has_product()) initialise(stage, layer++, key, member.parameters() + stage.weight);

@@ -20,12 +20,19 @@ struct alignas(kAlignment) BlockHeader {
 
 struct Member {
   std::shared_ptr<const Program> program;
-  std::shared_ptr<Buffer> block;
-  Hyperparameters hyperparameters;  // dropout: one rate per dropout layer
+  std::shared_ptr<Buffer> block;      // counters, and behind them the floats unless a GPU has them
+  std::shared_ptr<std::byte> device;  // the floats on a GPU; else null
+  std::int64_t floats = 0;            // parameters and slots
+  Hyperparameters hyperparameters;    // dropout: one rate per dropout layer
   PhiloxKey key{};
 
   Counters& counters() const { return reinterpret_cast<BlockHeader*>(block->data())->counters; }
-  float* parameters() const { return reinterpret_cast<float*>(block->data() + sizeof(BlockHeader)); }
+  float* parameters() const {
+    return reinterpret_cast<float*>(device ? device.get() : block->data() + sizeof(BlockHeader));
+  }
+  std::int64_t bytes() const {
+    return static_cast<std::int64_t>(sizeof(BlockHeader)) + floats * static_cast<std::int64_t>(sizeof(float));
+  }
 };
 
 // A freshly initialised member.

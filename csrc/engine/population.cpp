@@ -1,95 +1,29 @@
-// The public Population: rows of members, and the division of their work over threads.
+// The public Population: rows of members, and what is asked of them, checked.
 #include "shoal/population.h"
 
 #include <algorithm>
 #include <cstring>
-#include <iterator>
 #include <limits>
-#include <map>
-#include <tuple>
 #include <utility>
 
-#include "core/thread_pool.h"
-#include "engine/evaluate.h"
-#include "engine/train.h"
+#include "engine/engine.h"
 #include "shoal/error.h"
 
 namespace shoal {
 namespace {
-
-// Work that one thread (or, where there are fewer pieces than threads, one team) does without a break.
-struct Piece {
-  std::vector<Job> jobs;  // one, or a group of tiny members
-  double cost;            // multiply-adds, about
-
-  bool in_lanes() const { return jobs.size() > 1; }
-};
-
-double cost_of(const Job& job) {
-  const Member& m = *job.member;
-  return static_cast<double>(job.steps) * static_cast<double>(m.hyperparameters.batch_size) *
-         static_cast<double>(m.program->multiply_adds);
-}
-
-std::size_t lanes() { return static_cast<std::size_t>(kernels().lanes); }
-
-// Below this many multiply-adds forward a step is too short to be worth the team's barriers.
-constexpr double kTeamStep = 300e3;
-
-bool worth_a_team(const Piece& piece) {
-  const Member& m = *piece.jobs[0].member;
-  return !m.program->tiny() &&
-         static_cast<double>(m.hyperparameters.batch_size) * static_cast<double>(m.program->multiply_adds) >= kTeamStep;
-}
-
-// Tiny members that agree in structure, batch size, place in the data and steps, and so can share vectors.
-std::vector<std::vector<Job>> lane_groups(const std::vector<Job>& jobs) {
-  std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t>, std::vector<std::vector<Job>>> groups;
-  for (const Job& job : jobs) {
-    const Member& m = *job.member;
-    auto& candidates = groups[{m.hyperparameters.batch_size, m.counters().offset, job.steps}];
-    const auto open = std::find_if(candidates.begin(), candidates.end(), [&](const std::vector<Job>& group) {
-      return group.size() < lanes() && same_structure(*group[0].member->program, *m.program);
-    });
-    if (open == candidates.end()) {
-      candidates.push_back({job});
-    } else {
-      open->push_back(job);
-    }
-  }
-  std::vector<std::vector<Job>> all;
-  for (auto& [key, candidates] : groups) std::move(candidates.begin(), candidates.end(), std::back_inserter(all));
-  return all;
-}
-
-std::vector<Piece> pieces_of(const std::vector<Job>& jobs) {
-  std::vector<Piece> pieces;
-  std::vector<Job> tiny;
-  for (const Job& job : jobs) {
-    if (job.member->program->tiny() && !augments(job.member->hyperparameters)) {
-      tiny.push_back(job);
-    } else {
-      pieces.push_back({{job}, cost_of(job)});
-    }
-  }
-  for (const std::vector<Job>& group : lane_groups(tiny)) {
-    // A step in lanes costs the same however few members are in it; half full it is no faster than each by itself.
-    if (2 * group.size() > lanes()) {
-      pieces.push_back({group, cost_of(group[0]) * static_cast<double>(lanes())});
-    } else {
-      for (const Job& job : group) pieces.push_back({{job}, 2 * cost_of(job)});
-    }
-  }
-  // Longest first, so that the threads end together.
-  std::stable_sort(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) { return a.cost > b.cost; });
-  return pieces;
-}
 
 // A member that has begun a pass over one dataset cannot end it on a smaller one.
 void check_place(std::int64_t row, const Counters& counters, std::int64_t samples) {
   require(counters.offset < samples, "member " + std::to_string(row) + " stands at sample " +
                                          std::to_string(counters.offset) + " of its pass, the dataset has " +
                                          std::to_string(samples));
+}
+
+std::unique_ptr<Engine> make_engine(Loss loss, const Options& options) {
+  if (options.device == "cpu") return make_cpu_engine(loss, options.threads);
+  require(options.device.starts_with("cuda:"),
+          "device must be \"cpu\" or \"cuda:0\", \"cuda:1\", ..., got \"" + options.device + "\"");
+  return make_cuda_engine(loss, options.device);
 }
 
 }  // namespace
@@ -99,17 +33,15 @@ struct Population::Impl {
   Optimizer optimizer;
   Loss loss;
   Options options;
-  ThreadPool pool;
+  std::unique_ptr<Engine> engine;
   std::vector<Member> members;
-  std::vector<Buffer> workspaces;  // one a thread
 
   Impl(Shape input_, Optimizer optimizer_, Loss loss_, Options options_)
       : input(std::move(input_)),
         optimizer(optimizer_),
         loss(loss_),
-        options(options_),
-        pool(options.threads > 0 ? options.threads : available_cores()),
-        workspaces(static_cast<std::size_t>(pool.size())) {}
+        options(std::move(options_)),
+        engine(make_engine(loss, options)) {}
 
   Member& at(std::int64_t row) {
     require(row >= 0 && row < static_cast<std::int64_t>(members.size()),
@@ -118,47 +50,10 @@ struct Population::Impl {
   }
 
   Member make(const Network& network, const Hyperparameters& h, std::uint32_t id) const {
-    return make_member(std::make_shared<const Program>(compile(network, input)), optimizer, h, {options.seed, id});
+    return engine->place(
+        make_member(std::make_shared<const Program>(compile(network, input)), optimizer, h, {options.seed, id}));
   }
-
-  // Sized before the threads start: an allocation that fails must fail on the caller.
-  void reserve(std::int64_t floats) {
-    const std::size_t bytes = static_cast<std::size_t>(floats) * sizeof(float);
-    for (Buffer& workspace : workspaces) {
-      if (workspace.size() < bytes) workspace = Buffer(bytes);
-    }
-  }
-
-  float* workspace(int rank) { return reinterpret_cast<float*>(workspaces[static_cast<std::size_t>(rank)].data()); }
-
-  void train(const TrainContext& context, const std::vector<Piece>& pieces);
 };
-
-void Population::Impl::train(const TrainContext& context, const std::vector<Piece>& pieces) {
-  std::int64_t most = 0;
-  for (const Piece& piece : pieces) {
-    const Member& sample = *piece.jobs[0].member;
-    most = std::max(most, piece.in_lanes() ? lane_workspace(context, sample) : member_workspace(context, sample));
-  }
-  reserve(most);
-  const bool teams =
-      static_cast<int>(pieces.size()) < pool.size() && std::all_of(pieces.begin(), pieces.end(), worth_a_team);
-  if (teams) {
-    Barrier barrier(pool.size());
-    for (const Piece& piece : pieces) {
-      pool.run([&](int rank) { train_member(context, piece.jobs[0], workspace(0), {rank, pool.size(), &barrier}); });
-    }
-    return;
-  }
-  pool.for_each(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t i, int rank) {
-    const Piece& piece = pieces[static_cast<std::size_t>(i)];
-    if (piece.in_lanes()) {
-      train_lanes(context, piece.jobs, workspace(rank));
-    } else {
-      train_member(context, piece.jobs[0], workspace(rank), {});
-    }
-  });
-}
 
 Population::Population(Shape input, Optimizer optimizer, Loss loss, Options options) {
   require(options.threads >= 0, "threads must be >= 0 (0: all cores), got " + std::to_string(options.threads));
@@ -179,6 +74,10 @@ void Population::reset(std::int64_t row, const Network& network, const Hyperpara
 }
 
 std::int64_t Population::size() const { return static_cast<std::int64_t>(impl_->members.size()); }
+int Population::device_number() const {
+  const std::string& device = impl_->options.device;
+  return device == "cpu" ? -1 : std::stoi(device.substr(device.find(':') + 1));
+}
 std::int64_t Population::outputs(std::int64_t row) const { return impl_->at(row).program->outputs; }
 const Network& Population::network(std::int64_t row) const { return impl_->at(row).program->network; }
 const Hyperparameters& Population::hyperparameters(std::int64_t row) const { return impl_->at(row).hyperparameters; }
@@ -192,24 +91,18 @@ void Population::set(std::int64_t row, const Hyperparameters& hyperparameters) {
 void Population::copy(const std::vector<std::int64_t>& source, const std::vector<std::int64_t>& target) {
   require(source.size() == target.size(), "copy has " + std::to_string(source.size()) + " sources and " +
                                               std::to_string(target.size()) + " targets, expected as many");
-  std::map<std::int64_t, Buffer> before;  // sources that are overwritten too
+  std::vector<Move> moves;
   for (std::size_t i = 0; i < source.size(); ++i) {
-    const Member &from = impl_->at(source[i]), &to = impl_->at(target[i]);
+    const Member& from = impl_->at(source[i]);
+    Member& to = impl_->at(target[i]);
     require(same_structure(*from.program, *to.program),
             "member " + std::to_string(target[i]) + " cannot take the weights of member " + std::to_string(source[i]) +
                 ": their networks differ in structure");
     require(std::count(target.begin(), target.end(), target[i]) == 1,
             "member " + std::to_string(target[i]) + " is a target twice");
-    if (std::find(target.begin(), target.end(), source[i]) == target.end()) continue;
-    Buffer copy(from.block->size());
-    std::memcpy(copy.data(), from.block->data(), copy.size());
-    before.insert_or_assign(source[i], std::move(copy));
+    moves.push_back({&from, &to});
   }
-  for (std::size_t i = 0; i < source.size(); ++i) {
-    const auto saved = before.find(source[i]);
-    const Buffer& from = saved == before.end() ? *impl_->at(source[i]).block : saved->second;
-    std::memcpy(impl_->at(target[i]).block->data(), from.data(), from.size());
-  }
+  impl_->engine->copy(moves);
 }
 
 void Population::fit(const Dataset& dataset, const std::vector<std::int64_t>& steps, std::int64_t record,
@@ -232,7 +125,7 @@ void Population::fit(const Dataset& dataset, const std::vector<std::int64_t>& st
     check_place(row, member.counters(), data.samples());
     jobs.push_back({&member, n, losses + row * points});
   }
-  impl_->train({data, impl_->optimizer, impl_->loss, impl_->options.data_order, record}, pieces_of(jobs));
+  impl_->engine->train({data, impl_->optimizer, impl_->loss, impl_->options.data_order, record}, jobs);
 }
 
 std::int64_t Population::steps_to_epoch(std::int64_t row, std::int64_t samples, std::int64_t epoch) const {
@@ -248,23 +141,18 @@ std::int64_t Population::steps_to_epoch(std::int64_t row, std::int64_t samples, 
 void Population::evaluate(const Dataset& dataset, const std::vector<std::int64_t>& rows, float* loss, float* accuracy) {
   const Data data(dataset, impl_->loss, Use::evaluation);
   std::vector<const Member*> members;
-  std::int64_t most = 0;
   for (const std::int64_t row : rows) {
     members.push_back(&impl_->at(row));
     data.check_fits(*members.back()->program, impl_->loss, Use::evaluation);
-    most = std::max(most, forward_workspace(*members.back(), impl_->loss));
   }
-  impl_->reserve(most);
-  shoal::evaluate(
-      data, impl_->loss, members, impl_->pool, [&](int rank) { return impl_->workspace(rank); }, loss, accuracy);
+  impl_->engine->evaluate(data, members, loss, accuracy);
 }
 
 void Population::predict(const Dataset& dataset, std::int64_t row, float* out) {
   const Data data(dataset, impl_->loss, Use::prediction);
   const Member& member = impl_->at(row);
   data.check_fits(*member.program, impl_->loss, Use::prediction);
-  impl_->reserve(forward_workspace(member, impl_->loss));
-  shoal::predict(data, impl_->loss, member, impl_->pool, [&](int rank) { return impl_->workspace(rank); }, out);
+  impl_->engine->predict(data, member, out);
 }
 
 std::vector<Parameter> Population::parameters(std::int64_t row) {
@@ -294,11 +182,23 @@ std::vector<Parameter> Population::parameters(std::int64_t row) {
   return parameters;
 }
 
-std::byte* Population::state(std::int64_t row) { return impl_->at(row).block->data(); }
-std::int64_t Population::state_bytes(std::int64_t row) const {
-  return static_cast<std::int64_t>(impl_->at(row).block->size());
+std::int64_t Population::state_bytes(std::int64_t row) const { return impl_->at(row).bytes(); }
+void Population::read_state(std::int64_t row, std::byte* to) const { impl_->engine->read(impl_->at(row), to); }
+void Population::write_state(std::int64_t row, const std::byte* from) {
+  BlockHeader header;
+  std::memcpy(&header, from, sizeof header);
+  const Counters& c = header.counters;
+  require(std::min({c.step, c.epoch, c.offset}) >= 0, "its counters are negative, so it is not a saved state");
+  impl_->engine->write(from, impl_->at(row));
 }
-std::shared_ptr<void> Population::owner(std::int64_t row) { return impl_->at(row).block; }
+std::byte* Population::state(std::int64_t row) {
+  const Member& member = impl_->at(row);
+  return member.device ? nullptr : member.block->data();
+}
+std::shared_ptr<void> Population::owner(std::int64_t row) {
+  const Member& member = impl_->at(row);
+  return member.device ? std::shared_ptr<void>(member.device) : member.block;
+}
 
 std::vector<std::int64_t> epoch_order(std::uint32_t seed, std::uint32_t id, std::int64_t epoch, std::int64_t samples) {
   require(samples >= 1 && samples < std::int64_t{1} << 32,

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/batch.h"
+#include "engine/recorder.h"
 
 namespace shoal {
 
@@ -30,30 +31,12 @@ void train_member(const TrainContext& context, const Job& job, float* workspace,
 std::int64_t lane_workspace(const TrainContext& context, const Member& member);
 void train_lanes(const TrainContext& context, std::vector<Job> jobs, float* workspace);
 
-// Mean training loss of each `record` steps of one job.
-class Recorder {
- public:
-  Recorder(std::int64_t record, float* losses) : record_(record), losses_(losses) {}
-  void add(float loss) {
-    sum_ += loss;
-    losses_[done_ / record_] = static_cast<float>(sum_ / static_cast<double>(done_ % record_ + 1));
-    if (++done_ % record_ == 0) sum_ = 0;
-  }
-  // The interval in which the loss stopped being finite has no mean.
-  void diverge();
-
- private:
-  std::int64_t record_, done_ = 0;
-  double sum_ = 0;
-  float* losses_;
-};
-
 // Of `rows` samples' losses, `stride` floats apart.
 float mean_loss(const float* losses, std::int64_t rows, std::int64_t stride);
 
-// The samples of the batch that `counters` stands before, and the counters after it.
+// The samples of the batch that `counters` stands before.
 std::int64_t batch_rows(const Counters& counters, const Member& member, const Data& data);
-void advance(Counters& counters, std::int64_t rows, const Data& data);
+PhiloxKey order_key(const TrainContext& context, const Member& member);
 Shuffle shuffle_of(const TrainContext& context, const Member& member, std::int64_t epoch);
 
 }  // namespace shoal

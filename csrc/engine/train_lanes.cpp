@@ -128,7 +128,7 @@ class LaneTrainer {
       std::swap(dy, other);
     }
     apply();
-    for (Counters& c : counters_) advance(c, rows, context_.data);
+    for (Counters& c : counters_) advance(c, rows, context_.data.samples());
   }
 
  private:
@@ -211,7 +211,8 @@ class LaneTrainer {
     Update updates[kMostLanes];
     for (std::size_t l = 0; l < static_cast<std::size_t>(W_); ++l) {
       const std::size_t lane = l < counters_.size() ? l : 0;
-      updates[l] = update_at(context_.optimizer, (*jobs_)[lane].member->hyperparameters, counters_[lane].step);
+      updates[l] =
+          update_at(update_rule(context_.optimizer, (*jobs_)[lane].member->hyperparameters), counters_[lane].step);
     }
     kernels().lane_update({.update = updates,
                            .weights = program_.weights,

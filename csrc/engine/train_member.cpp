@@ -2,7 +2,6 @@
 // weight gradient with the optimiser in it. Where images keep a slice in the cache, a step goes slice by slice.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <optional>
 #include <span>
 #include <vector>
@@ -92,8 +91,6 @@ class MemberTrainer {
 
 }  // namespace
 
-void Recorder::diverge() { losses_[done_ / record_] = std::numeric_limits<float>::quiet_NaN(); }
-
 float mean_loss(const float* losses, std::int64_t rows, std::int64_t stride) {
   double sum = 0;
   for (std::int64_t row = 0; row < rows; ++row) sum += losses[row * stride];
@@ -104,18 +101,15 @@ std::int64_t batch_rows(const Counters& counters, const Member& member, const Da
   return std::min(member.hyperparameters.batch_size, data.samples() - counters.offset);
 }
 
-void advance(Counters& counters, std::int64_t rows, const Data& data) {
-  ++counters.step;
-  counters.offset += rows;
-  if (counters.offset < data.samples()) return;
-  counters.offset = 0;
-  ++counters.epoch;
+PhiloxKey order_key(const TrainContext& context, const Member& member) {
+  PhiloxKey key = member.key;
+  if (context.data_order == DataOrder::shared) key.id = 0;
+  return key;
 }
 
 Shuffle shuffle_of(const TrainContext& context, const Member& member, std::int64_t epoch) {
-  PhiloxKey key = member.key;
-  if (context.data_order == DataOrder::shared) key.id = 0;
-  return {static_cast<std::uint32_t>(context.data.samples()), key, static_cast<std::uint32_t>(epoch)};
+  return {static_cast<std::uint32_t>(context.data.samples()), order_key(context, member),
+          static_cast<std::uint32_t>(epoch)};
 }
 
 std::int64_t member_workspace(const TrainContext& context, const Member& member) {
@@ -135,7 +129,7 @@ void train_member(const TrainContext& context, const Job& job, float* workspace,
     const float loss = trainer.step(counters, rows);
     if (std::isfinite(loss)) {
       if (team.rank == 0) recorder.add(loss);
-      advance(counters, rows, context.data);
+      advance(counters, rows, context.data.samples());
     } else {
       counters.diverged = true;
       if (team.rank == 0) recorder.diverge();

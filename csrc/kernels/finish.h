@@ -22,6 +22,10 @@ struct Dropout {
   std::uint32_t step, layer;
 };
 
+SHOAL_HD SHOAL_INLINE std::uint32_t drop_below(float rate) {
+  return static_cast<std::uint32_t>(static_cast<double>(rate) * 4294967296.0);
+}
+
 struct Finish {
   std::int64_t rows, columns;  // rows are padded(columns) apart; padding becomes zero
   std::int64_t first_row;      // the first row's place in the batch, for dropout

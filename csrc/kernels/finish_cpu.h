@@ -38,10 +38,6 @@ SHOAL_INLINE void for_activation(Activation kind, const Body& body) {
   }
 }
 
-SHOAL_INLINE std::uint32_t drop_below(float rate) {
-  return static_cast<std::uint32_t>(static_cast<double>(rate) * 4294967296.0);
-}
-
 // Calls body(column, words) for every vector of a row, words being the random words of its columns (zero without
 // dropout).
 template <bool dropping, class Body>

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "core/share.h"
 #include "shoal/optimizer.h"
 
 namespace shoal {
@@ -33,7 +34,43 @@ struct Apply {
   std::int64_t slot_stride;
 };
 
+// What of a member's hyperparameters the optimiser's step depends on.
+struct UpdateRule {
+  Optimizer optimizer;
+  bool nesterov;
+  float lr, momentum, decay, lr_decay, weight_decay, beta1, beta2, epsilon;
+  std::int64_t decay_every;
+};
+
+inline UpdateRule update_rule(Optimizer optimizer, const Hyperparameters& h) {
+  return {optimizer,      h.nesterov, h.lr,    h.momentum, h.decay,      h.lr_decay,
+          h.weight_decay, h.beta1,    h.beta2, h.epsilon,  h.decay_every};
+}
+
 // `step` counts from 0.
-Update update_at(Optimizer optimizer, const Hyperparameters& h, std::int64_t step);
+SHOAL_HD inline Update update_at(const UpdateRule& r, std::int64_t step) {
+  const auto t = static_cast<double>(step);
+  const std::int64_t decays = step / r.decay_every;
+  const double rate = r.lr / (1 + r.decay * t) * std::pow(static_cast<double>(r.lr_decay), static_cast<double>(decays));
+  Update u{.optimizer = r.optimizer,
+           .nesterov = r.nesterov,
+           .lr = static_cast<float>(rate),
+           .momentum = r.momentum,
+           .beta1 = r.beta1,
+           .beta2 = r.beta2,
+           .epsilon = r.epsilon,
+           .root = 1,
+           .weight_decay = r.weight_decay,
+           .shrink = 1};
+  if (r.optimizer == Optimizer::adam || r.optimizer == Optimizer::adamw) {
+    u.lr = static_cast<float>(rate / (1 - std::pow(static_cast<double>(r.beta1), t + 1)));
+    u.root = static_cast<float>(1 / std::sqrt(1 - std::pow(static_cast<double>(r.beta2), t + 1)));
+  }
+  if (r.optimizer == Optimizer::adamw) {
+    u.shrink = static_cast<float>(1 - rate * r.weight_decay);
+    u.weight_decay = 0;
+  }
+  return u;
+}
 
 }  // namespace shoal

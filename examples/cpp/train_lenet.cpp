@@ -81,7 +81,8 @@ shoal::Network lenet(std::int64_t kernel, shoal::Pooling pooling) {
 }
 
 shoal::Population make_population() {
-  shoal::Population population({kSize, kSize}, shoal::Optimizer::sgd, shoal::Loss::cross_entropy);
+  shoal::Population population({kSize, kSize}, shoal::Optimizer::sgd, shoal::Loss::cross_entropy,
+                               {.device = shoal::devices().front().name});  // a GPU where there is one
   for (std::uint32_t id = 0; id < kMembers; ++id) {
     const auto pooling = id % 2 == 0 ? shoal::Pooling::max : shoal::Pooling::average;
     const float lr = std::pow(10.0f, -3 + 2 * static_cast<float>(id) / (kMembers - 1));  // 0.001 to 0.1

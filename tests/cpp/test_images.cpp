@@ -767,7 +767,7 @@ Update some_update(Optimizer optimizer) {
   h.nesterov = optimizer == Optimizer::sgd;
   h.weight_decay = 0.01f;
   h.epsilon = 1e-3f;
-  return update_at(optimizer, h, 3);
+  return update_at(update_rule(optimizer, h), 3);
 }
 
 constexpr Optimizer kOptimizers[] = {Optimizer::sgd, Optimizer::adam, Optimizer::adamw, Optimizer::rmsprop,

@@ -47,7 +47,7 @@ Update plain_update(Optimizer optimizer) {
   h.momentum = optimizer == Optimizer::sgd || optimizer == Optimizer::rmsprop ? 0.9f : 0;
   h.weight_decay = 0.01f;
   h.epsilon = 1e-3f;
-  return update_at(optimizer, h, 3);
+  return update_at(update_rule(optimizer, h), 3);
 }
 
 // The formulas of shoal/optimizer.h on one weight.

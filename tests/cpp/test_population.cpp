@@ -237,7 +237,8 @@ TEST_CASE("an empty population trains to nothing") {
 }
 
 TEST_CASE("this machine has a device") {
-  REQUIRE(devices().size() == 1);
-  CHECK(devices()[0].cores >= 1);
+  REQUIRE(!devices().empty());
+  CHECK(devices().back().name == "cpu");
+  CHECK(devices().back().cores >= 1);
   CHECK_FALSE(instruction_sets().empty());
 }

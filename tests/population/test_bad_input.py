@@ -25,7 +25,7 @@ DROPOUT = nn.Sequential([nn.Dropout(0.1), nn.Dense(3), nn.Dropout(0.2), nn.Dense
         ({"seed": -1}, r"seed: must be an integer in \[0, 4294967295\], got -1"),
         ({"seed": 2**32}, "seed: must be an integer in"),
         ({"seed": "1"}, "seed: must be an integer, got '1'"),
-        ({"device": "tpu"}, "device: must be one of auto, cpu; got 'tpu'"),
+        ({"device": "tpu"}, "device: must be one of auto, cuda, .*cpu; got 'tpu'"),
         ({"threads": 0}, "threads: must be an integer in .*got 0"),
         ({"ids": [1, 2]}, r"ids: must be one per member \(1\), got 2"),
         ({"ids": [-1]}, "ids: must be an integer in .*got -1"),
@@ -86,9 +86,9 @@ def test_the_constructor(arguments, message):
         Population(**({"network": TINY} | arguments))
 
 
-def test_there_is_no_cuda_here():
-    with pytest.raises(shoal.DeviceError, match="no CUDA; devices here: cpu"):
-        Population(TINY, device="cuda")
+def test_a_gpu_that_is_not_here():
+    with pytest.raises(shoal.DeviceError, match=r"device: there is no 'cuda:99' here, only .*cpu"):
+        Population(TINY, device="cuda:99")
 
 
 LABELS = labelled()

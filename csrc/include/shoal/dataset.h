@@ -1,4 +1,5 @@
-// A dataset as the trainer sees it: pointers to arrays that the caller keeps alive and unchanged.
+// A dataset as the trainer sees it: pointers to arrays that the caller keeps alive and unchanged. Where a population is
+// on a GPU they may be in its memory, and are then used where they are.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +7,8 @@
 #include "shoal/network.h"
 
 namespace shoal {
+
+std::uint64_t new_identity();  // never the same twice
 
 // Inputs are uint8 or float32, row-major, and are normalised on the fly: x * scale + shift per feature.
 // Exactly one of x_u8 and x_f32 is set; labels for cross_entropy, targets for mse, neither for prediction.
@@ -19,6 +22,9 @@ struct Dataset {
   const std::int32_t* labels = nullptr;  // (samples,), in [0, outputs)
   const float* targets = nullptr;        // (samples, outputs)
   std::int64_t outputs = 0;              // classes, or targets a sample
+  // A GPU keeps its copy of the data under this number: it stands for arrays with the same contents. Copies of a
+  // Dataset share it.
+  std::uint64_t identity = new_identity();
 };
 
 }  // namespace shoal

@@ -7,12 +7,15 @@
 namespace shoal {
 
 struct Device {
-  std::string name;         // "cpu"
-  std::string description;  // processor and instruction set used
-  int cores = 0;
+  std::string name;         // "cpu", "cuda:0"
+  std::string description;  // processor and instruction set used; GPU and its memory
+  int cores = 0;            // of a GPU its multiprocessors
 };
 
+// GPUs first, fastest by the driver's count, then the processor: the first is the one to train on.
 std::vector<Device> devices();
+
+bool has_cuda();  // whether this build can use a GPU
 
 // Instruction sets this processor can run, best first: "avx512", "avx2", "portable". The environment variable
 // SHOAL_ISA picks a lower one (for tests and for comparing machines).

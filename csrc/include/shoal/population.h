@@ -21,8 +21,9 @@ enum class DataOrder { own, shared };
 
 struct Options {
   std::uint32_t seed = 0;
-  int threads = 0;  // 0: all cores this process may use
+  int threads = 0;  // of the processor; 0: all cores this process may use
   DataOrder data_order = DataOrder::own;
+  std::string device = "cpu";  // or "cuda:0", ...: the name of one of devices()
 };
 
 // One parameter array inside a member's block. Rows are padded, so the strides matter.
@@ -54,6 +55,7 @@ class Population {
   void reset(std::int64_t row, const Network& network, const Hyperparameters& hyperparameters, std::uint32_t id);
 
   std::int64_t size() const;  // P
+  int device_number() const;  // of the GPU that it is on; -1: on the processor
   std::int64_t outputs(std::int64_t row) const;
   const Network& network(std::int64_t row) const;
 
@@ -79,13 +81,16 @@ class Population {
   void predict(const Dataset& data, std::int64_t row, float* out);
 
   Counters counters(std::int64_t row) const;
-  std::vector<Parameter> parameters(std::int64_t row);  // valid while owner(row) lives
-
-  // The whole member as bytes: counters, weights, optimiser state. Restoring them (memcpy into a member of the same
-  // structure) restores its training exactly.
-  std::byte* state(std::int64_t row);
-  std::int64_t state_bytes(std::int64_t row) const;
+  // In the memory of the device that the population is on. Valid while owner(row) lives.
+  std::vector<Parameter> parameters(std::int64_t row);
   std::shared_ptr<void> owner(std::int64_t row);  // keeps the row's block alive for views of it
+
+  // The whole member as bytes: counters, weights, optimiser state; the same on every device. Written into a member of
+  // the same structure they restore its training exactly.
+  std::int64_t state_bytes(std::int64_t row) const;
+  void read_state(std::int64_t row, std::byte* to) const;
+  void write_state(std::int64_t row, const std::byte* from);  // InvalidArgument if its counters cannot be right
+  std::byte* state(std::int64_t row);                         // where the bytes are; null if a GPU has them
 
  private:
   struct Impl;

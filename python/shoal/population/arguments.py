@@ -44,12 +44,24 @@ def shape(given: Sequence[int]) -> tuple[int, ...]:
     return tuple(rules.integer(size, "input_shape", low=1) for size in given)
 
 
-def check_device(device: str) -> None:
-    """Raise unless there is such a device here."""
+def device(asked: str) -> str:
+    """Return the name of the device that is asked for: ``"auto"`` is a GPU where there is one, ``"cuda"`` the first.
+
+    Raises:
+        DeviceError: There is no such device here.
+    """
     here = [each.name for each in native.devices()]
-    if device == "cuda":
-        raise DeviceError(f"device: this build of shoal has no CUDA; devices here: {', '.join(here)}")
-    rules.choice(device, "device", ["auto", *here])
+    if asked in here:
+        return asked
+    if asked == "auto":
+        return here[0]
+    if asked == "cuda" or asked.startswith("cuda:"):
+        gpus = [name for name in here if name != "cpu"]
+        if asked == "cuda" and gpus:
+            return gpus[0]
+        why = "" if native.has_cuda else "; this build of shoal has no CUDA"
+        raise DeviceError(f"device: there is no {asked!r} here, only {', '.join(here)}{why}")
+    return rules.choice(asked, "device", ["auto", "cuda", *here])
 
 
 def row(member: object, members: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,10 @@ from shoal.data import Dataset
 
 Counters = _core.Counters
 Device = _core.Device
+DeviceArray = _core.DeviceArray
 Population = _core.Population
 devices = _core.devices
+has_cuda: bool = _core.has_cuda
 version: str = _core.__version__
 
 LOSSES = tuple(_core.Loss.__members__)
@@ -21,9 +24,9 @@ DATA_ORDERS = tuple(_core.DataOrder.__members__)
 
 
 def population(
-    shape: tuple[int, ...], optimizer: str, loss: str, *, seed: int, threads: int, data_order: str
+    shape: tuple[int, ...], optimizer: str, loss: str, *, seed: int, threads: int, data_order: str, device: str
 ) -> Population:
-    """Return a population without members; 0 threads means all cores."""
+    """Return a population without members; 0 threads means all cores, ``device`` is the name of one."""
     return Population(
         shape,
         _core.Optimizer.__members__[optimizer],
@@ -31,13 +34,19 @@ def population(
         seed=seed,
         threads=threads,
         data_order=_core.DataOrder.__members__[data_order],
+        device=device,
     )
 
 
+# By which a GPU knows the data set whose copy it holds.
+_identities: WeakKeyDictionary[Dataset, int] = WeakKeyDictionary()
+
+
 def dataset(data: Dataset) -> _core.Dataset:
-    """Return a view of inputs and goals; the data stay where they are."""
+    """Return a view of inputs and goals; the data stay where they are, a GPU copies them once."""
+    identity = _identities.setdefault(data, _core.new_identity())
     goal = {"labels" if data.classification else "targets": data.y}
-    return _core.Dataset(data.shape, data.x, data.scale, data.shift, outputs=data.outputs, **goal)
+    return _core.Dataset(data.shape, data.x, data.scale, data.shift, outputs=data.outputs, identity=identity, **goal)
 
 
 def inputs(

@@ -38,7 +38,7 @@ class Population:
             epsilon``; rmsprop ``momentum beta2 epsilon``; adagrad ``epsilon``. ``dropout`` is one rate for all dropout
             layers of a member, or a sequence with one for each (so P such sequences); by default the network's own.
         seed: Of everything random, in [0, 2**32).
-        device: ``"auto"`` or ``"cpu"``.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ... or ``"auto"``: a GPU where there is one.
         ids: P keys of the members' random streams, in [0, 2**32), by default 0, 1, 2, ... Members with the same id,
             network and hyperparameters are the same.
         data_order: ``"own"``: each member shuffles by its id. ``"shared"``: all see the same order.
@@ -66,7 +66,7 @@ class Population:
         input_shape: Sequence[int] | None = None,
         threads: int | None = None,
     ) -> None:
-        arguments.check_device(device)
+        self._device = arguments.device(device)
         self._networks = arguments.networks(network, members)
         self._optimizer = rules.choice(optimizer, "optimizer", hot.OPTIMIZERS)
         self._loss = rules.choice(loss, "loss", native.LOSSES)
@@ -93,6 +93,7 @@ class Population:
             seed=self._seed,
             threads=self._threads,
             data_order=self._data_order,
+            device=self._device,
         )
         for p, (network, values, key) in enumerate(zip(self._networks, self._values, self._ids, strict=True)):
             with _named(p):
@@ -297,11 +298,22 @@ class Population:
         return dict(self._values[arguments.row(member, self.members)])
 
     def parameters(self, member: int) -> dict[str, Floats]:
-        """Return views of the weights: ``"dense1.weight"`` (outputs, inputs), ``"dense1.bias"`` (outputs,), ..."""
+        """Return the weights: ``"dense1.weight"`` (outputs, inputs), ``"dense1.bias"`` (outputs,), ...
+
+        They are views, or copies if a GPU has them.
+        """
         return self._built().parameters(arguments.row(member, self.members))
 
+    def device_parameters(self, member: int) -> dict[str, native.DeviceArray]:
+        """Return views of the weights in the GPU's memory, for CuPy, PyTorch and JAX to take without a copy.
+
+        Raises:
+            ValueError: The population is on the CPU.
+        """
+        return self._built().device_parameters(arguments.row(member, self.members))
+
     def state(self, member: int) -> NDArray[np.uint8]:
-        """Return a view of the member's whole block: counters, weights, optimiser state."""
+        """Return the member's whole block: counters, weights, optimiser state. A view, or a copy if a GPU has it."""
         return self._built().state(arguments.row(member, self.members))
 
     def load_state(self, member: int, state: bytes | bytearray | memoryview | NDArray[np.uint8]) -> None:
@@ -311,15 +323,10 @@ class Population:
             ValueError: The size differs, or the counters in it cannot be right; the member stays as it was.
         """
         core, row = self._built(), arguments.row(member, self.members)
-        block, new = core.state(row), arguments.octets(state, f"state of member {row}")
-        if new.size != block.size:
-            raise ValueError(f"state of member {row}: must have {block.size} bytes, got {new.size}")
-        old = block.copy()
-        block[:] = new
-        counters = core.counters(row)
-        if min(counters.step, counters.epoch, counters.offset) < 0:
-            block[:] = old
-            raise ValueError(f"state of member {row}: its counters are negative, so it is not a saved state")
+        try:
+            core.load_state(row, arguments.octets(state, f"state of member {row}"))
+        except ValueError as error:
+            raise ValueError(f"state of member {row}: {error}") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file with everything needed to train on exactly; a kill leaves the old file or the new.

@@ -1,0 +1,31 @@
+# The GPU engine: csrc/**/*.cu. The CUDA runtime is linked statically and found when the program runs, so that one build
+# works with and without a GPU. In the C++ tests the same files are compiled for the processor, against an emulation.
+set(SHOAL_CUDA AUTO CACHE STRING "GPU engine: ON, OFF, AUTO (where nvcc is found), EMULATED (on the processor, for tests)")
+set(cuda ${SHOAL_CUDA})
+if(cuda STREQUAL "AUTO" AND SHOAL_TESTS)
+  set(cuda EMULATED)
+elseif(cuda STREQUAL "AUTO")
+  include(CheckLanguage)
+  check_language(CUDA)
+  set(cuda OFF)
+  if(CMAKE_CUDA_COMPILER)
+    set(cuda ON)
+  endif()
+endif()
+
+file(GLOB cuda_sources CONFIGURE_DEPENDS csrc/*/*.cu)
+if(cuda STREQUAL "EMULATED")
+  set_source_files_properties(${cuda_sources} PROPERTIES LANGUAGE CXX
+    COMPILE_OPTIONS "-xc++;-Wno-unknown-pragmas;-Wno-pedantic")
+  set(cuda_include tests/cpp/emulation)
+elseif(cuda)
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 80-real 90a-real 90-virtual)
+  endif()
+  set(CMAKE_CUDA_RUNTIME_LIBRARY None)  # linked by name, so that C++ projects can use the library too
+  set(CMAKE_CUDA_STANDARD 20)
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  enable_language(CUDA)
+  find_package(CUDAToolkit REQUIRED)
+  set(cuda_runtime CUDA::cudart_static)
+endif()

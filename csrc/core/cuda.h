@@ -1,0 +1,126 @@
+// The CUDA runtime with owners: errors are exceptions, memory and streams belong to one object each. The only file that
+// calls cudaMalloc, and what goes with it; a machine without a driver has zero devices.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/buffer.h"
+#include "shoal/error.h"
+
+namespace shoal::cuda {
+
+// Throws DeviceError; the runtime's own record of the error is cleared, so that the next call works.
+inline void check(cudaError_t status, const char* doing) {
+  if (status == cudaSuccess) return;
+  static_cast<void>(cudaGetLastError());
+  throw DeviceError(std::string(doing) + ": " + cudaGetErrorString(status));
+}
+
+inline int device_count() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess) {
+    static_cast<void>(cudaGetLastError());
+    return 0;
+  }
+  return count;
+}
+
+// Makes a device current on this thread for a scope.
+class Current {
+ public:
+  explicit Current(int device) {
+    check(cudaGetDevice(&before_), "asking for the current device");
+    check(cudaSetDevice(device), "choosing a device");
+  }
+  ~Current() { static_cast<void>(cudaSetDevice(before_)); }
+  Current(const Current&) = delete;
+  Current& operator=(const Current&) = delete;
+
+ private:
+  int before_ = 0;
+};
+
+// Memory of the device that is current when it is made; not zeroed.
+class Memory {
+ public:
+  Memory() = default;
+  explicit Memory(std::size_t bytes) : size_(bytes) {
+    if (bytes == 0) return;
+    const cudaError_t status = cudaMalloc(&data_, bytes);
+    if (status == cudaErrorMemoryAllocation) {
+      static_cast<void>(cudaGetLastError());
+      throw OutOfMemory(bytes);
+    }
+    check(status, "allocating device memory");
+  }
+  ~Memory() { static_cast<void>(cudaFree(data_)); }
+  Memory(Memory&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  Memory& operator=(Memory&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+
+  std::byte* data() const { return static_cast<std::byte*>(data_); }
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data_);
+  }
+  std::size_t size() const { return size_; }
+
+ private:
+  void* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+class Stream {
+ public:
+  Stream() { check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream"); }
+  ~Stream() { static_cast<void>(cudaStreamDestroy(stream_)); }
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  cudaStream_t get() const { return stream_; }
+  void wait() const { check(cudaStreamSynchronize(stream_), "training on the device"); }
+  // Between any two memories.
+  void copy(const void* from, std::size_t bytes, void* to) const {
+    if (bytes) check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_), "copying memory");
+  }
+  void zero(void* to, std::size_t bytes) const {
+    if (bytes) check(cudaMemsetAsync(to, 0, bytes, stream_), "zeroing memory");
+  }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+// Many small things that go to the device as one copy, each on a 64-byte boundary.
+class Parcel {
+ public:
+  // Returns its offset.
+  template <class T>
+  std::size_t add(const T* from, std::size_t count) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    const std::size_t at = (bytes_.size() + kAlignment - 1) / kAlignment * kAlignment;
+    bytes_.resize(at + count * sizeof(T));
+    if (count) std::memcpy(bytes_.data() + at, from, count * sizeof(T));
+    return at;
+  }
+  template <class T>
+  std::size_t add(const std::vector<T>& items) {
+    return add(items.data(), items.size());
+  }
+  std::size_t size() const { return bytes_.size(); }
+  void send(const Stream& stream, const Memory& to) const { stream.copy(bytes_.data(), bytes_.size(), to.data()); }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+}  // namespace shoal::cuda

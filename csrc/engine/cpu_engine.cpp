@@ -1,0 +1,176 @@
+// Training on this machine's processor: a population's members divided over threads.
+#include <algorithm>
+#include <cstring>
+#include <iterator>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include "core/thread_pool.h"
+#include "engine/engine.h"
+#include "engine/evaluate.h"
+
+namespace shoal {
+namespace {
+
+// Work that one thread (or, where there are fewer pieces than threads, one team) does without a break.
+struct Piece {
+  std::vector<Job> jobs;  // one, or a group of tiny members
+  double cost;            // multiply-adds, about
+
+  bool in_lanes() const { return jobs.size() > 1; }
+};
+
+double cost_of(const Job& job) {
+  const Member& m = *job.member;
+  return static_cast<double>(job.steps) * static_cast<double>(m.hyperparameters.batch_size) *
+         static_cast<double>(m.program->multiply_adds);
+}
+
+std::size_t lanes() { return static_cast<std::size_t>(kernels().lanes); }
+
+// Below this many multiply-adds forward a step is too short to be worth the team's barriers.
+constexpr double kTeamStep = 300e3;
+
+bool worth_a_team(const Piece& piece) {
+  const Member& m = *piece.jobs[0].member;
+  return !m.program->tiny() &&
+         static_cast<double>(m.hyperparameters.batch_size) * static_cast<double>(m.program->multiply_adds) >= kTeamStep;
+}
+
+// Tiny members that agree in structure, batch size, place in the data and steps, and so can share vectors.
+std::vector<std::vector<Job>> lane_groups(const std::vector<Job>& jobs) {
+  std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t>, std::vector<std::vector<Job>>> groups;
+  for (const Job& job : jobs) {
+    const Member& m = *job.member;
+    auto& candidates = groups[{m.hyperparameters.batch_size, m.counters().offset, job.steps}];
+    const auto open = std::find_if(candidates.begin(), candidates.end(), [&](const std::vector<Job>& group) {
+      return group.size() < lanes() && same_structure(*group[0].member->program, *m.program);
+    });
+    if (open == candidates.end()) {
+      candidates.push_back({job});
+    } else {
+      open->push_back(job);
+    }
+  }
+  std::vector<std::vector<Job>> all;
+  for (auto& [key, candidates] : groups) std::move(candidates.begin(), candidates.end(), std::back_inserter(all));
+  return all;
+}
+
+std::vector<Piece> pieces_of(const std::vector<Job>& jobs) {
+  std::vector<Piece> pieces;
+  std::vector<Job> tiny;
+  for (const Job& job : jobs) {
+    if (job.member->program->tiny() && !augments(job.member->hyperparameters)) {
+      tiny.push_back(job);
+    } else {
+      pieces.push_back({{job}, cost_of(job)});
+    }
+  }
+  for (const std::vector<Job>& group : lane_groups(tiny)) {
+    // A step in lanes costs the same however few members are in it; half full it is no faster than each by itself.
+    if (2 * group.size() > lanes()) {
+      pieces.push_back({group, cost_of(group[0]) * static_cast<double>(lanes())});
+    } else {
+      for (const Job& job : group) pieces.push_back({{job}, 2 * cost_of(job)});
+    }
+  }
+  // Longest first, so that the threads end together.
+  std::stable_sort(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) { return a.cost > b.cost; });
+  return pieces;
+}
+
+class CpuEngine final : public Engine {
+ public:
+  CpuEngine(Loss loss, int threads)
+      : loss_(loss),
+        pool_(threads > 0 ? threads : available_cores()),
+        workspaces_(static_cast<std::size_t>(pool_.size())) {}
+
+  Member place(Member fresh) override { return fresh; }
+
+  void read(const Member& member, std::byte* to) override {
+    std::memcpy(to, member.block->data(), member.block->size());
+  }
+  void write(const std::byte* from, Member& member) override {
+    std::memcpy(member.block->data(), from, member.block->size());
+  }
+
+  void copy(const std::vector<Move>& moves) override {
+    std::map<const Member*, Buffer> before;  // sources that are overwritten too
+    for (const Move& move : moves) {
+      const bool overwritten =
+          std::any_of(moves.begin(), moves.end(), [&](const Move& m) { return m.target == move.source; });
+      if (!overwritten) continue;
+      Buffer saved(move.source->block->size());
+      read(*move.source, saved.data());
+      before.insert_or_assign(move.source, std::move(saved));
+    }
+    for (const Move& move : moves) {
+      const auto saved = before.find(move.source);
+      write(saved == before.end() ? move.source->block->data() : saved->second.data(), *move.target);
+    }
+  }
+
+  void train(const TrainContext& context, const std::vector<Job>& jobs) override {
+    const std::vector<Piece> pieces = pieces_of(jobs);
+    std::int64_t most = 0;
+    for (const Piece& piece : pieces) {
+      const Member& sample = *piece.jobs[0].member;
+      most = std::max(most, piece.in_lanes() ? lane_workspace(context, sample) : member_workspace(context, sample));
+    }
+    reserve(most);
+    const bool teams =
+        static_cast<int>(pieces.size()) < pool_.size() && std::all_of(pieces.begin(), pieces.end(), worth_a_team);
+    if (teams) return train_in_teams(context, pieces);
+    pool_.for_each(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t i, int rank) {
+      const Piece& piece = pieces[static_cast<std::size_t>(i)];
+      if (piece.in_lanes()) {
+        train_lanes(context, piece.jobs, workspace(rank));
+      } else {
+        train_member(context, piece.jobs[0], workspace(rank), {});
+      }
+    });
+  }
+
+  void evaluate(const Data& data, const std::vector<const Member*>& members, float* loss, float* accuracy) override {
+    std::int64_t most = 0;
+    for (const Member* member : members) most = std::max(most, forward_workspace(*member, loss_));
+    reserve(most);
+    shoal::evaluate(data, loss_, members, pool_, [&](int rank) { return workspace(rank); }, loss, accuracy);
+  }
+
+  void predict(const Data& data, const Member& member, float* out) override {
+    reserve(forward_workspace(member, loss_));
+    shoal::predict(data, loss_, member, pool_, [&](int rank) { return workspace(rank); }, out);
+  }
+
+ private:
+  void train_in_teams(const TrainContext& context, const std::vector<Piece>& pieces) {
+    Barrier barrier(pool_.size());
+    for (const Piece& piece : pieces) {
+      pool_.run([&](int rank) { train_member(context, piece.jobs[0], workspace(0), {rank, pool_.size(), &barrier}); });
+    }
+  }
+
+  // Sized before the threads start: an allocation that fails must fail on the caller.
+  void reserve(std::int64_t floats) {
+    const std::size_t bytes = static_cast<std::size_t>(floats) * sizeof(float);
+    for (Buffer& workspace : workspaces_) {
+      if (workspace.size() < bytes) workspace = Buffer(bytes);
+    }
+  }
+
+  float* workspace(int rank) { return reinterpret_cast<float*>(workspaces_[static_cast<std::size_t>(rank)].data()); }
+
+  Loss loss_;
+  ThreadPool pool_;
+  std::vector<Buffer> workspaces_;  // one a thread
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> make_cpu_engine(Loss loss, int threads) { return std::make_unique<CpuEngine>(loss, threads); }
+
+}  // namespace shoal

@@ -1,0 +1,464 @@
+// Training on an NVIDIA GPU: members in its memory, and two persistent kernels that take them from queues.
+#include <algorithm>
+#include <list>
+#include <map>
+#include <mutex>
+#include <tuple>
+
+#include "core/cuda.h"
+#include "engine/cuda_kernels.h"
+#include "engine/engine.h"
+
+namespace shoal::cuda {
+namespace {
+
+constexpr std::int64_t kPiece = 256;  // samples of an evaluation that one team takes
+constexpr std::size_t kProductBytes = kProductFloats * sizeof(float);
+constexpr int kMostBlocks = 64;  // of a team; with more, waiting for each other costs more than they bring
+
+std::size_t bytes_of(std::int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); }
+
+// Memory for members' blocks. A block that is given back waits for the next member of its size, as allocating makes the
+// whole device wait.
+class BlockPool : public std::enable_shared_from_this<BlockPool> {
+ public:
+  std::shared_ptr<std::byte> take(std::size_t bytes) {
+    Memory memory;
+    {
+      const std::scoped_lock lock(mutex_);
+      std::vector<Memory>& free = free_[bytes];
+      if (!free.empty()) {
+        memory = std::move(free.back());
+        free.pop_back();
+      }
+    }
+    if (memory.size() == 0) memory = Memory(bytes);
+    std::byte* const data = memory.data();
+    auto owner = std::make_shared<Memory>(std::move(memory));
+    return {data, [owner, pool = shared_from_this()](std::byte*) { pool->give_back(std::move(*owner)); }};
+  }
+
+ private:
+  void give_back(Memory memory) {
+    const std::scoped_lock lock(mutex_);
+    free_[memory.size()].push_back(std::move(memory));
+  }
+
+  std::mutex mutex_;
+  std::map<std::size_t, std::vector<Memory>> free_;
+};
+
+// A dataset's copy in the device's memory, or the arrays themselves where they are there already.
+class ResidentData {
+ public:
+  ResidentData(const Data& data, const Stream& stream) : identity_(data.set().identity) {
+    const Dataset& set = data.set();
+    view_ = {.samples = set.samples,
+             .features = data.features(),
+             .outputs = set.outputs,
+             .x_u8 = resident(set.x_u8, set.samples * data.features(), stream),
+             .x_f32 = resident(set.x_f32, set.samples * data.features(), stream),
+             .scale = resident(data.scale(), data.features(), stream),
+             .shift = resident(data.shift(), data.features(), stream),
+             .labels = resident(set.labels, set.samples, stream),
+             .targets = resident(set.targets, set.samples * set.outputs, stream)};
+    stream.wait();
+  }
+
+  std::uint64_t identity() const { return identity_; }
+  const DeviceData& view() const { return view_; }
+
+ private:
+  template <class T>
+  const T* resident(const T* from, std::int64_t count, const Stream& stream) {
+    if (!from || on_device(from)) return from;
+    copies_.emplace_back(static_cast<std::size_t>(count) * sizeof(T));
+    stream.copy(from, copies_.back().size(), copies_.back().data());
+    return copies_.back().as<T>();
+  }
+  static bool on_device(const void* pointer) {
+    cudaPointerAttributes attributes{};
+    check(cudaPointerGetAttributes(&attributes, pointer), "looking at a pointer");
+    return attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged;
+  }
+
+  std::uint64_t identity_;
+  std::vector<Memory> copies_;
+  DeviceData view_{};
+};
+
+// A plan with its stages in the device's memory.
+struct ResidentPlan {
+  std::shared_ptr<const Program> owner;  // while it lives, its address is its name
+  DeviceProgram program;
+  std::int64_t widest;
+  Memory stages;
+
+  ResidentPlan(std::shared_ptr<const Program> owner_, const Plan& plan, const Stream& stream)
+      : owner(std::move(owner_)),
+        program(plan.program),
+        widest(plan.widest),
+        stages(plan.stages.size() * sizeof(DeviceStage)) {
+    stream.copy(plan.stages.data(), stages.size(), stages.data());
+    stream.wait();
+    program.stages = stages.as<DeviceStage>();
+  }
+};
+
+// What jobs of one launch need, at most.
+struct Demand {
+  std::int64_t jobs = 0;
+  std::int64_t workspace = 0;  // floats of one team
+  std::int64_t widest = 1;     // tiles of the largest product
+  std::size_t shared_bytes = kProductBytes;
+
+  void add(const ResidentPlan& plan) {
+    ++jobs;
+    workspace = std::max(workspace, plan.program.floats);
+    widest = std::max(widest, plan.widest);
+  }
+};
+
+class CudaEngine final : public Engine {
+ public:
+  CudaEngine(Loss loss, int device) : loss_(loss), device_(device) {
+    processors_ = attribute(cudaDevAttrMultiProcessorCount);
+    shared_bytes_ = static_cast<std::size_t>(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin));
+    allow_shared_memory(train_kernel);
+    allow_shared_memory(evaluate_kernel);
+  }
+
+  Member place(Member fresh) override {
+    const Current current(device_);
+    Member member = std::move(fresh);
+    const std::shared_ptr<Buffer> whole = std::move(member.block);
+    member.block = std::make_shared<Buffer>(sizeof(BlockHeader));
+    member.device = pool_->take(bytes_of(member.floats));
+    write(whole->data(), member);
+    return member;
+  }
+
+  void read(const Member& member, std::byte* to) override {
+    const Current current(device_);
+    std::memcpy(to, member.block->data(), sizeof(BlockHeader));
+    stream_.copy(member.device.get(), bytes_of(member.floats), to + sizeof(BlockHeader));
+    stream_.wait();
+  }
+
+  void write(const std::byte* from, Member& member) override {
+    const Current current(device_);
+    std::memcpy(member.block->data(), from, sizeof(BlockHeader));
+    stream_.copy(from + sizeof(BlockHeader), bytes_of(member.floats), member.device.get());
+    stream_.wait();
+  }
+
+  void copy(const std::vector<Move>& moves) override {
+    const Current current(device_);
+    std::vector<std::shared_ptr<std::byte>> saved;  // of sources that are overwritten too
+    std::vector<Counters> counters;
+    for (const Move& move : moves) {
+      const auto overwrites = [&](const Move& other) { return other.target == move.source; };
+      counters.push_back(move.source->counters());
+      saved.push_back(move.source->device);
+      if (std::none_of(moves.begin(), moves.end(), overwrites)) continue;
+      saved.back() = pool_->take(bytes_of(move.source->floats));
+      stream_.copy(move.source->device.get(), bytes_of(move.source->floats), saved.back().get());
+    }
+    for (std::size_t i = 0; i < moves.size(); ++i) {
+      moves[i].target->counters() = counters[i];
+      stream_.copy(saved[i].get(), bytes_of(moves[i].target->floats), moves[i].target->device.get());
+    }
+    stream_.wait();
+  }
+
+  void train(const TrainContext& context, const std::vector<Job>& jobs) override {
+    const Current current(device_);
+    std::vector<const Job*> on_chip, in_memory;
+    for (const Job& job : jobs) (fits_on_chip(*job.member) ? on_chip : in_memory).push_back(&job);
+    train(context, on_chip, true);
+    train(context, in_memory, false);
+  }
+
+  void evaluate(const Data& data, const std::vector<const Member*>& members, float* losses, float* accuracy) override {
+    const Current current(device_);
+    const std::int64_t pieces = (data.samples() + kPiece - 1) / kPiece;
+    const std::size_t count = members.size() * static_cast<std::size_t>(pieces);
+    Sums* const sums = reserve<Sums>(results_, count);
+    std::vector<EvaluateJob> jobs;
+    Demand demand;
+    for (const Member* member : members) {
+      for_pieces(data, *member, demand, [&](EvaluateJob job) {
+        job.sums = sums + jobs.size();
+        jobs.push_back(job);
+      });
+    }
+    run(data, jobs, demand);
+    std::vector<Sums> parts(count);
+    stream_.copy(sums, count * sizeof(Sums), parts.data());
+    stream_.wait();
+    for (std::size_t m = 0; m < members.size(); ++m) {
+      Sums total{0, 0};
+      for (std::int64_t i = 0; i < pieces; ++i) {
+        const Sums& part = parts[m * static_cast<std::size_t>(pieces) + static_cast<std::size_t>(i)];
+        total = {total.loss + part.loss, total.correct + part.correct};
+      }
+      const auto samples = static_cast<double>(data.samples());
+      losses[m] = static_cast<float>(total.loss / samples);
+      if (accuracy && loss_ == Loss::cross_entropy)
+        accuracy[m] = static_cast<float>(static_cast<double>(total.correct) / samples);
+    }
+  }
+
+  void predict(const Data& data, const Member& member, float* out) override {
+    const Current current(device_);
+    const std::int64_t outputs = member.program->outputs;
+    const auto count = static_cast<std::size_t>(data.samples() * outputs);
+    float* const on_device = reserve<float>(results_, count);
+    std::vector<EvaluateJob> jobs;
+    Demand demand;
+    for_pieces(data, member, demand, [&](EvaluateJob job) {
+      job.outputs = on_device + job.first * outputs;
+      jobs.push_back(job);
+    });
+    run(data, jobs, demand);
+    stream_.copy(on_device, count * sizeof(float), out);
+    stream_.wait();
+  }
+
+ private:
+  int attribute(cudaDeviceAttr which) const {
+    int value = 0;
+    check(cudaDeviceGetAttribute(&value, which, device_), "reading the device's limits");
+    return value;
+  }
+
+  template <class Launch>
+  void allow_shared_memory(void (*kernel)(Launch)) const {
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes_)),
+          "asking for shared memory");
+  }
+
+  bool fits_on_chip(const Member& member) const { return kProductBytes + bytes_of(member.floats) <= shared_bytes_; }
+
+  // The kernels' copy of a dataset. The latest few stay, such as training, validation and test data.
+  const DeviceData& resident(const Data& data) {
+    constexpr std::size_t kMost = 4;
+    const auto found = std::find_if(data_.begin(), data_.end(),
+                                    [&](const ResidentData& d) { return d.identity() == data.set().identity; });
+    if (found != data_.end()) {
+      data_.splice(data_.begin(), data_, found);
+    } else {
+      if (data_.size() == kMost) data_.pop_back();
+      data_.emplace_front(data, stream_);
+    }
+    return data_.front().view();
+  }
+
+  const ResidentPlan& plan_for(const Member& member, const Shape& raw, std::int64_t rows, Use use) {
+    std::erase_if(plans_, [](const auto& entry) { return entry.second.owner.use_count() == 1; });
+    const auto key = std::make_tuple(member.program.get(), raw, rows, use);
+    const auto found = plans_.find(key);
+    if (found != plans_.end()) return found->second;
+    return plans_.try_emplace(key, member.program, plan(*member.program, raw, rows, use), stream_).first->second;
+  }
+
+  template <class T>
+  T* reserve(Memory& memory, std::size_t count) {
+    if (memory.size() < count * sizeof(T)) {
+      memory = Memory();  // first give back
+      memory = Memory(count * sizeof(T));
+    }
+    return memory.as<T>();
+  }
+
+  // As many teams as the device holds at once, or as there are jobs; fewer where its memory is short. Blocks that are
+  // left over make the teams larger.
+  template <class Launch>
+  Teams teams_for(void (*kernel)(Launch), const Demand& demand) {
+    int resident = 0;
+    check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, kThreads, demand.shared_bytes),
+          "asking how many blocks fit");
+    const std::int64_t blocks = std::int64_t{resident} * processors_;
+    std::int64_t teams = std::min(demand.jobs, blocks);
+    std::size_t free = 0, total = 0;
+    check(cudaMemGetInfo(&free, &total), "asking for free memory");
+    const std::size_t one = bytes_of(demand.workspace), available = workspaces_.size() + free / 10 * 9;
+    if (one > 0) teams = std::min(teams, static_cast<std::int64_t>(available / one));
+    if (teams == 0) throw OutOfMemory(one);
+    const bool splits = demand.shared_bytes == kProductBytes;  // what is on chip belongs to one block
+    const std::int64_t size =
+        splits ? std::clamp<std::int64_t>(blocks / teams, 1, std::min<std::int64_t>(kMostBlocks, demand.widest)) : 1;
+    const auto count = static_cast<std::size_t>(teams);
+    float* const workspaces = reserve<float>(workspaces_, count * static_cast<std::size_t>(demand.workspace));
+    auto* const control = reserve<unsigned>(control_, 2 * count + 1);
+    stream_.zero(control, (2 * count + 1) * sizeof(unsigned));
+    return {.size = static_cast<int>(size),
+            .count = static_cast<int>(teams),
+            .jobs = static_cast<int>(demand.jobs),
+            .workspaces = workspaces,
+            .workspace_floats = demand.workspace,
+            .arrivals = control,
+            .taken = reinterpret_cast<int*>(control + count),
+            .queue = reinterpret_cast<int*>(control + 2 * count)};
+  }
+
+  // All blocks are on the device at once, so that those of a team can wait for each other.
+  template <class Launch>
+  void start(void (*kernel)(Launch), const Launch& launch, std::size_t shared_bytes) {
+    const auto blocks = static_cast<unsigned>(launch.teams.size * launch.teams.count);
+    Launch copy = launch;
+    void* arguments[] = {&copy};
+    check(cudaLaunchCooperativeKernel(kernel, dim3(blocks), dim3(kThreads), arguments, shared_bytes, stream_.get()),
+          "starting a kernel");
+  }
+
+  void train(const TrainContext& context, const std::vector<const Job*>& jobs, bool on_chip);
+
+  template <class Body>
+  void for_pieces(const Data& data, const Member& member, Demand& demand, const Body& body) {
+    const ResidentPlan& plan = plan_for(member, data.set().shape, std::min(kPiece, data.samples()), Use::evaluation);
+    for (std::int64_t first = 0; first < data.samples(); first += kPiece) {
+      demand.add(plan);
+      body(EvaluateJob{.program = plan.program,
+                       .parameters = member.parameters(),
+                       .first = first,
+                       .rows = std::min(kPiece, data.samples() - first),
+                       .sums = nullptr,
+                       .outputs = nullptr});
+    }
+  }
+
+  void run(const Data& data, const std::vector<EvaluateJob>& jobs, const Demand& demand) {
+    if (jobs.empty()) return;
+    const DeviceData& on_device = resident(data);
+    auto* const queue = reserve<EvaluateJob>(jobs_, jobs.size());
+    stream_.copy(jobs.data(), jobs.size() * sizeof(EvaluateJob), queue);
+    const Teams teams = teams_for(evaluate_kernel, demand);
+    start(evaluate_kernel, EvaluateLaunch{.teams = teams, .data = on_device, .loss = loss_, .jobs = queue},
+          demand.shared_bytes);
+  }
+
+  Loss loss_;
+  int device_;
+  int processors_ = 0;
+  std::size_t shared_bytes_ = 0;  // that one block may ask for
+  Stream stream_;
+  std::shared_ptr<BlockPool> pool_ = std::make_shared<BlockPool>();
+  Memory workspaces_, control_, jobs_, results_, rates_;
+  std::list<ResidentData> data_;  // the latest first
+  std::map<std::tuple<const Program*, Shape, std::int64_t, Use>, ResidentPlan> plans_;
+};
+
+TrainJob train_job(const TrainContext& context, const Member& member, const DeviceProgram& program) {
+  const Hyperparameters& h = member.hyperparameters;
+  return {.program = program,
+          .parameters = member.parameters(),
+          .floats = member.floats,
+          .counters = nullptr,
+          .dropout = nullptr,
+          .losses = nullptr,
+          .steps = 0,
+          .record = context.record,
+          .batch_size = h.batch_size,
+          .rule = update_rule(context.optimizer, h),
+          .key = member.key,
+          .order_key = order_key(context, member),
+          .augment_pad = static_cast<std::uint32_t>(h.augment_pad),
+          .augment_flip = h.augment_flip};
+}
+
+// Jobs with their parameters in shared memory, or all in global memory, as one launch.
+void CudaEngine::train(const TrainContext& context, const std::vector<const Job*>& jobs, bool on_chip) {
+  if (jobs.empty()) return;
+  const Data& data = context.data;
+  const DeviceData& on_device = resident(data);
+  std::int64_t longest = 0, dropouts = 0;
+  for (const Job* job : jobs) {
+    longest = std::max(longest, job->steps);
+    dropouts += static_cast<std::int64_t>(job->member->hyperparameters.dropout.size());
+  }
+  const auto count = jobs.size(), points = static_cast<std::size_t>((longest + context.record - 1) / context.record);
+  const std::size_t curves = count * sizeof(Counters), results = curves + count * points * sizeof(float);
+  std::byte* const out = reserve<std::byte>(results_, results);
+  auto* const counters_out = reinterpret_cast<Counters*>(out);
+  auto* const losses_out = reinterpret_cast<float*>(out + curves);
+  float* const rates_out = reserve<float>(rates_, static_cast<std::size_t>(dropouts));
+
+  Demand demand;
+  std::vector<TrainJob> queue;
+  std::vector<Counters> counters;
+  std::vector<float> rates;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Member& member = *jobs[i]->member;
+    const std::int64_t rows = std::min(member.hyperparameters.batch_size, data.samples());
+    const ResidentPlan& plan = plan_for(member, data.set().shape, rows, Use::training);
+    demand.add(plan);
+    if (on_chip) demand.shared_bytes = std::max(demand.shared_bytes, kProductBytes + bytes_of(member.floats));
+    TrainJob job = train_job(context, member, plan.program);
+    job.counters = counters_out + i;
+    job.dropout = rates_out + rates.size();
+    job.losses = losses_out + i * points;
+    job.steps = jobs[i]->steps;
+    queue.push_back(job);
+    counters.push_back(member.counters());
+    rates.insert(rates.end(), member.hyperparameters.dropout.begin(), member.hyperparameters.dropout.end());
+  }
+  const Teams teams = teams_for(train_kernel, demand);
+  auto* const queue_out = reserve<TrainJob>(jobs_, count);
+  stream_.copy(queue.data(), count * sizeof(TrainJob), queue_out);
+  stream_.copy(counters.data(), curves, counters_out);
+  stream_.copy(rates.data(), rates.size() * sizeof(float), rates_out);
+  check(cudaMemsetAsync(losses_out, 0xFF, results - curves, stream_.get()), "marking losses as missing");  // NaN
+  start(train_kernel,
+        TrainLaunch{.teams = teams, .data = on_device, .loss = loss_, .on_chip = on_chip, .jobs = queue_out},
+        demand.shared_bytes);
+  std::vector<float> losses(count * points);
+  stream_.copy(counters_out, curves, counters.data());
+  stream_.copy(losses_out, losses.size() * sizeof(float), losses.data());
+  stream_.wait();
+  for (std::size_t i = 0; i < count; ++i) {
+    jobs[i]->member->counters() = counters[i];
+    std::copy_n(losses.begin() + static_cast<std::ptrdiff_t>(i * points), points, jobs[i]->losses);
+  }
+}
+
+}  // namespace
+}  // namespace shoal::cuda
+
+namespace shoal {
+
+bool has_cuda() { return true; }
+
+std::vector<Device> cuda_devices() {
+  std::vector<Device> all;
+  for (int i = 0; i < cuda::device_count(); ++i) {
+    cudaDeviceProp properties{};
+    cuda::check(cudaGetDeviceProperties(&properties, i), "asking a device for its name");
+    const std::string gigabytes = std::to_string(properties.totalGlobalMem >> 30);
+    all.push_back({.name = "cuda:" + std::to_string(i),
+                   .description = std::string(properties.name) + ", " + gigabytes + " GiB, compute capability " +
+                                  std::to_string(properties.major) + "." + std::to_string(properties.minor),
+                   .cores = properties.multiProcessorCount});
+  }
+  return all;
+}
+
+void copy_to_host(const void* device, std::size_t bytes, void* to) {
+  cuda::check(cudaMemcpy(to, device, bytes, cudaMemcpyDefault), "copying memory");
+}
+
+std::unique_ptr<Engine> make_cuda_engine(Loss loss, const std::string& device) {
+  const int count = cuda::device_count();
+  int number = -1;
+  for (int i = 0; i < count; ++i) {
+    if (device == "cuda:" + std::to_string(i)) number = i;
+  }
+  if (number < 0) {
+    throw DeviceError("there is no device \"" + device + "\"; this machine has " + std::to_string(count) +
+                      " CUDA devices that this build can use");
+  }
+  const cuda::Current current(number);
+  return std::make_unique<cuda::CudaEngine>(loss, number);
+}
+
+}  // namespace shoal

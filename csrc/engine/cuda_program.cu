@@ -1,0 +1,146 @@
+#include "engine/cuda_program.h"
+
+#include <algorithm>
+
+#include "engine/gradients.h"
+
+namespace shoal::cuda {
+namespace {
+
+std::int64_t room(const Tensor& t, std::int64_t rows) { return (rows + kLanes - 1) / kLanes * kLanes * t.features(); }
+
+Image image_of(const Tensor& t) { return t.is_image ? t.image : Image{1, 1, t.features()}; }
+
+Image raw_image(const Shape& raw) {
+  if (raw.size() == 2) return {raw[0], raw[1], 1};
+  if (raw.size() == 3) return {raw[0], raw[1], raw[2]};
+  std::int64_t features = 1;
+  for (const std::int64_t axis : raw) features *= axis;
+  return {1, 1, features};
+}
+
+// Positions of a batch that one sum of weight gradients runs over. More than one part lets a large team share them; it
+// depends on the shape alone, so that the sums do not depend on the team.
+std::int64_t part_of(std::int64_t positions) {
+  constexpr std::int64_t kLeast = 4096, kMostParts = 32;
+  const std::int64_t even = (positions + kMostParts - 1) / kMostParts;
+  return (std::max(even, kLeast) + kLanes - 1) / kLanes * kLanes;
+}
+
+class Layout {
+ public:
+  Layout(const Program& program, std::int64_t rows, Use use)
+      : program_(program), rows_(rows), training_(use == Use::training) {
+    for (const Tensor& t : program.tensors) tensors_.push_back(take(room(t, rows)));
+    if (!training_) return;
+    gradients_ = plan_gradients(program, false, [&](const Tensor& t) { return room(t, rows); });
+    first_gradient_ = take(gradients_.floats);
+  }
+
+  // Returns the offset.
+  std::int64_t take(std::int64_t floats) {
+    const std::int64_t at = arena_.used();
+    arena_.take(floats);
+    return at;
+  }
+  std::int64_t floats() const { return arena_.used(); }
+  std::int64_t tensor(int t) const { return tensors_[static_cast<std::size_t>(t)]; }
+  std::int64_t gradient(int t) const {
+    const bool none = !training_ || gradients_.offset[static_cast<std::size_t>(t)] < 0;
+    return none ? -1 : first_gradient_ + gradients_.offset[static_cast<std::size_t>(t)];
+  }
+
+  DeviceStage stage(std::size_t i) {
+    const Stage& s = program_.stages[i];
+    const Tensor &x = at(s.input), &y = at(static_cast<int>(i) + 1);
+    DeviceStage d{.op = s.op, .image = Grid(image_of(y)), .x = tensor(s.input), .y = tensor(static_cast<int>(i) + 1)};
+    d.dx = gradient(s.input);
+    d.dy = gradient(static_cast<int>(i) + 1);
+    d.trained = d.dy >= 0;
+    d.add = training_ && gradients_.adds[i];
+    d.weight = s.weight;
+    d.bias = s.bias;
+    d.running = s.running;
+    d.inputs = static_cast<std::int32_t>(s.inputs);
+    d.stride = static_cast<std::int32_t>(padded(s.inputs));
+    d.activation = s.activation;
+    d.slope = s.slope;
+    d.dropout = s.dropout;
+    d.pooling = s.layer.pooling;
+    d.momentum = s.layer.momentum;
+    d.epsilon = s.layer.epsilon;
+    if (s.skip >= 0) {
+      d.skip = Grid(image_of(at(s.skip)));
+      d.from_skip = tensor(s.skip);
+      d.to_skip = gradient(s.skip);
+      d.add_skip = training_ && gradients_.adds_skip[i];
+    }
+    if (s.op == Op::dense) d.window = Window(ConvShape{.x = image_of(x), .y = image_of(y)});
+    if (s.op == Op::conv || s.op == Op::pool) d.window = Window(s.shape);
+    if (s.op == Op::norm) d.sums = take(6 * s.outputs);
+    if (s.has_product() && training_) {
+      const std::int64_t positions = room(y, rows_) / s.outputs;
+      d.part = static_cast<std::int32_t>(part_of(positions));
+      const std::int64_t parts = (positions + d.part - 1) / d.part;
+      if (parts > 1) d.sums = take(parts * s.outputs * (s.inputs + 1));
+    }
+    return d;
+  }
+
+ private:
+  const Tensor& at(int t) const { return program_.tensors[static_cast<std::size_t>(t)]; }
+
+  const Program& program_;
+  std::int64_t rows_;
+  bool training_;
+  Arena arena_;
+  std::vector<std::int64_t> tensors_;
+  GradientPlan gradients_;
+  std::int64_t first_gradient_ = 0;
+};
+
+std::int64_t tiles(std::int64_t rows, std::int64_t columns) {
+  const auto cover = [](std::int64_t length, std::int64_t tile) { return (length + tile - 1) / tile; };
+  return rows >= LargeTile::BM && columns > SmallTile::BN ? cover(rows, LargeTile::BM) * cover(columns, LargeTile::BN)
+                                                          : cover(rows, SmallTile::BM) * cover(columns, SmallTile::BN);
+}
+
+std::int64_t widest_product(const Program& program, std::int64_t rows) {
+  std::int64_t most = 1;
+  for (std::size_t i = 0; i < program.stages.size(); ++i) {
+    const Stage& s = program.stages[i];
+    if (!s.has_product()) continue;
+    most =
+        std::max({most, tiles(room(program.tensors[i + 1], rows) / s.outputs, s.outputs), tiles(s.outputs, s.inputs)});
+  }
+  return most;
+}
+
+constexpr std::int64_t floats_of(std::size_t bytes) {
+  return static_cast<std::int64_t>((bytes + sizeof(float) - 1) / sizeof(float));
+}
+
+}  // namespace
+
+Plan plan(const Program& program, const Shape& raw, std::int64_t rows, Use use) {
+  Layout layout(program, rows, use);
+  Plan plan;
+  for (std::size_t i = 0; i < program.stages.size(); ++i) plan.stages.push_back(layout.stage(i));
+  const int last = static_cast<int>(program.stages.size());
+  const std::int64_t lanes = (rows + kLanes - 1) / kLanes * kLanes;
+  plan.program = {.count = last,
+                  .outputs = static_cast<std::int32_t>(program.outputs),
+                  .input = Grid(raw_image(raw)),
+                  .parameters = program.parameters,
+                  .x = layout.tensor(0),
+                  .y = layout.tensor(last),
+                  .dy = layout.gradient(last),
+                  .chosen = layout.take(lanes * floats_of(sizeof(Chosen))),
+                  .losses = layout.take(lanes),
+                  .state = layout.take(floats_of(sizeof(StepState)))};
+  plan.program.floats = layout.floats();
+  plan.widest = widest_product(program, rows);
+  return plan;
+}
+
+}  // namespace shoal::cuda

@@ -1,0 +1,47 @@
+// What a population asks of the device its members live on.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/batch.h"
+#include "engine/train.h"
+#include "shoal/device.h"
+
+namespace shoal {
+
+// A member's weights and state, from one to another.
+struct Move {
+  const Member* source;
+  Member* target;
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  // The member with its block on the device.
+  virtual Member place(Member fresh) = 0;
+  // The block as bytes: counters, weights, optimiser state.
+  virtual void read(const Member& member, std::byte* to) = 0;
+  virtual void write(const std::byte* from, Member& member) = 0;
+  // All sources are read before any target is written; no target comes twice.
+  virtual void copy(const std::vector<Move>& moves) = 0;
+
+  virtual void train(const TrainContext& context, const std::vector<Job>& jobs) = 0;
+  // One loss and, for cross_entropy and unless null, one accuracy a member.
+  virtual void evaluate(const Data& data, const std::vector<const Member*>& members, float* loss, float* accuracy) = 0;
+  // (samples, outputs)
+  virtual void predict(const Data& data, const Member& member, float* out) = 0;
+};
+
+std::unique_ptr<Engine> make_cpu_engine(Loss loss, int threads);
+std::vector<Device> cuda_devices();  // none without a driver, or with a build without CUDA
+void copy_to_host(const void* device, std::size_t bytes, void* to);
+// `device`: "cuda:0", ... Throws DeviceError where there is no such device, or no CUDA in this build.
+std::unique_ptr<Engine> make_cuda_engine(Loss loss, const std::string& device);
+
+}  // namespace shoal

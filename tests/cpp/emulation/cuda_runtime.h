@@ -1,0 +1,394 @@
+// As much of CUDA as the project uses, on the processor: the C++ tests compile the kernels and the engine's .cu files
+// with g++ against this header instead of the toolkit's.
+//
+// A CUDA thread is a fiber that runs until it waits for others. Which fiber runs next is drawn from a seed, so that a
+// missing barrier gives wrong numbers. Shared memory starts as NaN, with a guard of NaN behind it. A barrier that not
+// all threads of a block reach, or that they reach in different places, a write behind the shared memory, and a launch
+// that no device could hold throw emulation::Fault.
+#pragma once
+
+#include <ucontext.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline __attribute__((always_inline))
+#define __launch_bounds__(...)
+
+struct dim3 {
+  unsigned x, y, z;
+  constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+};
+
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+
+namespace emulation {
+
+struct Fault : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+inline constexpr int kWarpSize = 32;
+inline constexpr std::size_t kSharedLimit = 227 * 1024, kGuard = 4096;
+inline constexpr int kProcessors = 2, kMostBlocks = 2;    // blocks of one processor
+inline constexpr std::uint32_t kUnwritten = 0x7FBADBADu;  // a NaN
+
+inline std::uint64_t seed = 1;  // of the order of fibers
+inline int devices = 1;         // that the machine seems to have
+inline std::size_t memory_limit = std::size_t{8} << 30, memory_used = 0;
+
+enum class Wait { none, block, warp, done };
+
+struct Block;
+
+// A line of the source that waits.
+struct Place {
+  const char* file = nullptr;
+  int line = 0;
+  bool operator==(const Place&) const = default;
+};
+
+struct Thread {
+  ucontext_t context{};
+  std::unique_ptr<char[]> stack;
+  dim3 index;
+  Block* block = nullptr;
+  Wait wait = Wait::none;
+  Place where;
+  std::uint64_t exchange = 0;  // what a shuffle gives to the others
+};
+
+struct Block {
+  dim3 index;
+  std::vector<Thread> threads;
+  std::vector<float> shared;
+};
+
+struct Machine {
+  ucontext_t scheduler{};
+  Thread* current = nullptr;
+  dim3 grid, block;
+  std::function<void()> body;
+  std::uint64_t progress = 0;  // barriers passed and threads ended
+  std::exception_ptr error;
+};
+
+inline Machine*& machine() {
+  static Machine* running = nullptr;
+  return running;
+}
+
+inline Thread& self() { return *machine()->current; }
+
+inline void leave(Wait wait, Place where) {
+  Thread& thread = self();
+  thread.wait = wait;
+  thread.where = where;
+  swapcontext(&thread.context, &machine()->scheduler);
+}
+
+inline void yield() { leave(Wait::none, {}); }
+inline float* shared_memory() { return self().block->shared.data(); }
+
+inline void run_thread() {
+  Machine& m = *machine();
+  try {
+    m.body();
+  } catch (...) {
+    m.error = std::current_exception();
+  }
+  m.current->wait = Wait::done;
+  ++m.progress;
+  swapcontext(&m.current->context, &m.scheduler);
+}
+
+inline void make_fiber(Thread& thread) {
+  constexpr std::size_t kStack = 128 * 1024;
+  thread.stack.reset(new char[kStack]);  // not zeroed: most of it is never touched
+  getcontext(&thread.context);
+  thread.context.uc_stack.ss_sp = thread.stack.get();
+  thread.context.uc_stack.ss_size = kStack;
+  makecontext(&thread.context, &run_thread, 0);
+}
+
+// Lets [first, last) go on if all of them that are not done wait for the same barrier.
+inline void release(Machine& m, Wait kind, Thread* first, Thread* last) {
+  Place where;
+  bool any = false;
+  for (Thread* t = first; t != last; ++t) {
+    if (t->wait == Wait::done) continue;
+    if (t->wait != kind) return;
+    if (any && t->where != where) throw Fault("threads of one block wait at different barriers");
+    where = t->where;
+    any = true;
+  }
+  if (!any) return;
+  for (Thread* t = first; t != last; ++t) {
+    if (t->wait == Wait::done) throw Fault("a barrier is not reached by all threads: some have ended");
+  }
+  for (Thread* t = first; t != last; ++t) t->wait = Wait::none;
+  ++m.progress;
+}
+
+inline void run_blocks(Machine& m, std::vector<Block>& blocks) {
+  std::vector<Thread*> all;
+  for (Block& block : blocks) {
+    for (Thread& thread : block.threads) all.push_back(&thread);
+  }
+  std::mt19937_64 random(seed);
+  std::uint64_t last_progress = 0;
+  int idle = 0;
+  while (std::any_of(all.begin(), all.end(), [](const Thread* t) { return t->wait != Wait::done; })) {
+    std::shuffle(all.begin(), all.end(), random);
+    for (Thread* thread : all) {
+      if (thread->wait != Wait::none) continue;
+      m.current = thread;
+      swapcontext(&m.scheduler, &thread->context);
+      if (m.error) std::rethrow_exception(m.error);
+    }
+    for (Block& block : blocks) {
+      Thread* const threads = block.threads.data();
+      release(m, Wait::block, threads, threads + block.threads.size());
+      for (std::size_t w = 0; w < block.threads.size(); w += kWarpSize)
+        release(m, Wait::warp, threads + w, threads + std::min(w + kWarpSize, block.threads.size()));
+    }
+    idle = m.progress == last_progress ? idle + 1 : 0;
+    last_progress = m.progress;
+    if (idle > 1000) throw Fault("no thread can go on: a barrier is not reached by all threads");
+  }
+}
+
+inline void check_guard(const Block& block) {
+  const auto unwritten = [](float v) { return std::bit_cast<std::uint32_t>(v) == kUnwritten; };
+  if (!std::all_of(block.shared.end() - kGuard / sizeof(float), block.shared.end(), unwritten))
+    throw Fault("a write behind the end of shared memory");
+}
+
+inline void launch(dim3 grid, dim3 block, std::size_t shared_bytes, std::function<void()> body) {
+  if (shared_bytes > kSharedLimit)
+    throw Fault("a launch with " + std::to_string(shared_bytes) + " bytes of shared memory");
+  if (block.x * block.y * block.z > 1024) throw Fault("a launch with more than 1024 threads a block");
+  Machine m;
+  m.grid = grid;
+  m.block = block;
+  m.body = std::move(body);
+  std::vector<Block> blocks(grid.x);
+  for (unsigned b = 0; b < grid.x; ++b) {
+    blocks[b].index = dim3(b);
+    blocks[b].shared.assign((shared_bytes + kGuard) / sizeof(float), std::bit_cast<float>(kUnwritten));
+    blocks[b].threads = std::vector<Thread>(block.x);
+    for (unsigned t = 0; t < block.x; ++t) {
+      Thread& thread = blocks[b].threads[t];
+      thread.index = dim3(t, 0, 0);
+      thread.block = &blocks[b];
+      make_fiber(thread);
+    }
+  }
+  Machine* const before = std::exchange(machine(), &m);
+  try {
+    run_blocks(m, blocks);
+    for (const Block& each : blocks) check_guard(each);
+  } catch (...) {
+    machine() = before;
+    throw;
+  }
+  machine() = before;
+}
+
+}  // namespace emulation
+
+// ---- what kernels use
+
+#define threadIdx (::emulation::self().index)
+#define blockIdx (::emulation::self().block->index)
+#define blockDim (::emulation::machine()->block)
+#define gridDim (::emulation::machine()->grid)
+
+inline void __syncthreads(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  emulation::leave(emulation::Wait::block, {file, line});
+}
+inline void __syncwarp(unsigned = ~0u, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  emulation::leave(emulation::Wait::warp, {file, line});
+}
+inline void __threadfence() {}
+
+template <class T>
+T __shfl_xor_sync(unsigned, T value, int mask) {
+  static_assert(sizeof(T) <= sizeof(std::uint64_t));
+  emulation::Thread& mine = emulation::self();
+  std::memcpy(&mine.exchange, &value, sizeof(T));
+  __syncwarp();
+  const auto lane = static_cast<unsigned>(mine.index.x) ^ static_cast<unsigned>(mask);
+  T theirs;
+  std::memcpy(&theirs, &mine.block->threads[lane].exchange, sizeof(T));
+  __syncwarp();
+  return theirs;
+}
+
+template <class T>
+T atomicAdd(T* to, T value) {
+  return std::exchange(*to, *to + value);
+}
+
+inline unsigned __umulhi(unsigned a, unsigned b) {
+  return static_cast<unsigned>(static_cast<std::uint64_t>(a) * b >> 32);
+}
+
+using std::isfinite;
+using std::max;
+using std::min;
+
+// ---- what hosts use
+
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorCooperativeLaunchTooLarge = 82,
+  cudaErrorInvalidDevice = 101
+};
+enum cudaMemcpyKind { cudaMemcpyDefault = 4 };
+enum cudaDeviceAttr {
+  cudaDevAttrMultiProcessorCount = 16,
+  cudaDevAttrMaxSharedMemoryPerBlockOptin = 97,
+  cudaDevAttrComputeCapabilityMajor = 75,
+  cudaDevAttrComputeCapabilityMinor = 76
+};
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+enum cudaMemoryType { cudaMemoryTypeUnregistered = 0, cudaMemoryTypeDevice = 2, cudaMemoryTypeManaged = 3 };
+inline constexpr unsigned cudaStreamNonBlocking = 1;
+using cudaStream_t = void*;
+
+struct cudaPointerAttributes {
+  cudaMemoryType type;
+};
+struct cudaDeviceProp {
+  char name[256];
+  std::size_t totalGlobalMem;
+  int major, minor, multiProcessorCount;
+};
+
+namespace emulation {
+
+// Device memory, so that a pointer can be told from the host's.
+inline std::vector<std::pair<std::byte*, std::size_t>>& allocations() {
+  static std::vector<std::pair<std::byte*, std::size_t>> all;
+  return all;
+}
+
+inline int& current_device() {
+  static int device = 0;
+  return device;
+}
+
+}  // namespace emulation
+
+inline const char* cudaGetErrorString(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess: return "no error";
+    case cudaErrorMemoryAllocation: return "out of memory";
+    case cudaErrorInvalidDevice: return "invalid device ordinal";
+    case cudaErrorCooperativeLaunchTooLarge: return "too many blocks in cooperative launch";
+    default: return "invalid argument";
+  }
+}
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+inline cudaError_t cudaGetDeviceCount(int* count) { return *count = emulation::devices, cudaSuccess; }
+inline cudaError_t cudaGetDevice(int* device) { return *device = emulation::current_device(), cudaSuccess; }
+inline cudaError_t cudaSetDevice(int device) {
+  if (device < 0 || device >= emulation::devices) return cudaErrorInvalidDevice;
+  emulation::current_device() = device;
+  return cudaSuccess;
+}
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int) {
+  switch (which) {
+    case cudaDevAttrMultiProcessorCount: return *value = emulation::kProcessors, cudaSuccess;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+      return *value = static_cast<int>(emulation::kSharedLimit), cudaSuccess;
+    case cudaDevAttrComputeCapabilityMajor: return *value = 9, cudaSuccess;
+    default: return *value = 0, cudaSuccess;
+  }
+}
+inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
+  *properties = {"emulated GPU", emulation::memory_limit, 9, 0, emulation::kProcessors};
+  return cudaSuccess;
+}
+inline cudaError_t cudaMalloc(void** data, std::size_t bytes) {
+  if (emulation::memory_used + bytes > emulation::memory_limit) return cudaErrorMemoryAllocation;
+  auto* const memory = static_cast<std::byte*>(std::aligned_alloc(256, (bytes + 255) / 256 * 256));
+  std::memset(memory, 0xFB, bytes);
+  emulation::memory_used += bytes;
+  emulation::allocations().emplace_back(memory, bytes);
+  return *data = memory, cudaSuccess;
+}
+inline cudaError_t cudaFree(void* data) {
+  auto& all = emulation::allocations();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const auto& a) { return a.first == data; });
+  if (found == all.end()) return data ? cudaErrorInvalidValue : cudaSuccess;
+  emulation::memory_used -= found->second;
+  all.erase(found);
+  std::free(data);
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  *free = emulation::memory_limit - emulation::memory_used;
+  return *total = emulation::memory_limit, cudaSuccess;
+}
+inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* pointer) {
+  attributes->type = cudaMemoryTypeUnregistered;
+  for (const auto& [data, bytes] : emulation::allocations()) {
+    if (pointer >= data && pointer < data + bytes) attributes->type = cudaMemoryTypeDevice;
+  }
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t) {
+  std::memmove(to, from, bytes);
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
+  return cudaMemcpyAsync(to, from, bytes, kind, nullptr);
+}
+inline cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t) {
+  std::memset(to, value, bytes);
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) { return *stream = nullptr, cudaSuccess; }
+inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+template <class Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int bytes) {
+  return static_cast<std::size_t>(bytes) <= emulation::kSharedLimit ? cudaSuccess : cudaErrorInvalidValue;
+}
+template <class Kernel>
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Kernel, int, std::size_t shared_bytes) {
+  const std::size_t fit = shared_bytes ? emulation::kSharedLimit / shared_bytes : emulation::kMostBlocks;
+  return *blocks = static_cast<int>(std::min<std::size_t>(fit, emulation::kMostBlocks)), cudaSuccess;
+}
+template <class Argument>
+cudaError_t cudaLaunchCooperativeKernel(void (*kernel)(Argument), dim3 grid, dim3 block, void** arguments,
+                                        std::size_t shared_bytes, cudaStream_t) {
+  int fit = 0;
+  cudaOccupancyMaxActiveBlocksPerMultiprocessor(&fit, kernel, static_cast<int>(block.x), shared_bytes);
+  if (grid.x > static_cast<unsigned>(fit * emulation::kProcessors)) return cudaErrorCooperativeLaunchTooLarge;
+  const auto& argument = *static_cast<const std::remove_const_t<Argument>*>(arguments[0]);
+  emulation::launch(grid, block, shared_bytes, [&] { kernel(argument); });
+  return cudaSuccess;
+}

@@ -1,0 +1,229 @@
+// The GPU engine, emulated: against the CPU engine, and its own contract: teams, order and company change no bit.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include <cuda_runtime.h>
+#include "pictures.h"
+#include "shoal/device.h"
+#include "shoal/error.h"
+#include "shoal/population.h"
+
+using namespace shoal;
+using namespace shoal::test;
+
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+Bytes state(const Population& p, std::int64_t row) {
+  Bytes bytes(static_cast<std::size_t>(p.state_bytes(row)));
+  p.read_state(row, bytes.data());
+  return bytes;
+}
+
+std::vector<float> fit(Population& p, const Dataset& d, std::int64_t steps, std::int64_t record = 0) {
+  if (record == 0) record = steps;
+  std::vector<float> losses(static_cast<std::size_t>(p.size() * ((steps + record - 1) / record)));
+  p.fit(d, std::vector<std::int64_t>(static_cast<std::size_t>(p.size()), steps), record, losses.data());
+  return losses;
+}
+
+Hyperparameters rates(float lr, std::int64_t batch) {
+  Hyperparameters h;
+  h.lr = lr;
+  h.momentum = 0.5f;
+  h.weight_decay = 1e-3f;
+  h.batch_size = batch;
+  return h;
+}
+
+Population population(const std::string& device, const Shape& shape, Optimizer optimizer = Optimizer::sgd,
+                      Loss loss = Loss::cross_entropy, DataOrder order = DataOrder::own) {
+  return Population(shape, optimizer, loss, {.seed = 3, .threads = 1, .data_order = order, .device = device});
+}
+
+// Largest difference of two states' floats; counters must agree.
+double difference(const Bytes& a, const Bytes& b) {
+  REQUIRE(a.size() == b.size());
+  REQUIRE(std::memcmp(a.data(), b.data(), sizeof(Counters)) == 0);
+  double most = 0;
+  for (std::size_t i = 64; i < a.size(); i += sizeof(float)) {
+    float x, y;
+    std::memcpy(&x, a.data() + i, sizeof x);
+    std::memcpy(&y, b.data() + i, sizeof y);
+    const double error = std::abs(x - y) / (1 + std::abs(x));
+    most = error <= most ? most : std::isnan(error) ? INFINITY : error;
+  }
+  return most;
+}
+
+constexpr double kClose = 1e-4;
+
+}  // namespace
+
+TEST_CASE("cuda: every network trains as on the CPU") {
+  const Pictures pictures(41, {9, 8, 3});
+  for (const Network& network : networks()) {
+    for (const std::int64_t batch : {8, 40}) {
+      CAPTURE(network.layers.size());
+      CAPTURE(batch);
+      Population cpu = population("cpu", pictures.shape), gpu = population("cuda:0", pictures.shape);
+      for (Population* p : {&cpu, &gpu}) p->add(network, rates(0.02f, batch), 4);
+      const std::vector<float> want = fit(cpu, pictures.classes(), 5, 2), got = fit(gpu, pictures.classes(), 5, 2);
+      for (std::size_t i = 0; i < want.size(); ++i) CHECK(got[i] == doctest::Approx(want[i]).epsilon(1e-4));
+      CHECK(difference(state(gpu, 0), state(cpu, 0)) < kClose);
+    }
+  }
+}
+
+TEST_CASE("cuda: every optimiser, loss and activation steps as on the CPU") {
+  const Pictures pictures(30, {5, 4});
+  for (const Optimizer optimizer :
+       {Optimizer::sgd, Optimizer::adam, Optimizer::adamw, Optimizer::rmsprop, Optimizer::adagrad}) {
+    for (const Loss loss : {Loss::cross_entropy, Loss::mse}) {
+      CAPTURE(static_cast<int>(optimizer));
+      CAPTURE(static_cast<int>(loss));
+      Population cpu = population("cpu", pictures.shape, optimizer, loss);
+      Population gpu = population("cuda:0", pictures.shape, optimizer, loss);
+      std::uint32_t id = 0;
+      for (const Layer& activation :
+           {layer::relu(), layer::leaky_relu(0.1f), layer::sigmoid(), layer::tanh(), layer::flatten()}) {
+        Hyperparameters h = rates(0.01f, 16);
+        h.epsilon = 1e-3f;  // so that a gradient near zero is not divided by its own size
+        h.nesterov = optimizer == Optimizer::sgd && id % 2 == 0;
+        h.decay = 0.01f;
+        h.lr_decay = 0.9f;
+        h.decay_every = 2;
+        const Network network{{layer::dense(40), activation, layer::dropout(0.3f), layer::dense(2)}};
+        for (Population* p : {&cpu, &gpu}) p->add(network, h, id);
+        ++id;
+      }
+      fit(cpu, pictures.data(loss), 5);
+      fit(gpu, pictures.data(loss), 5);
+      for (std::int64_t row = 0; row < cpu.size(); ++row) CHECK(difference(state(gpu, row), state(cpu, row)) < kClose);
+    }
+  }
+}
+
+// Alone a member has all blocks, in company one; the fibers' order changes; and the parameters are on chip or not.
+TEST_CASE("cuda: teams, company, quanta and the order of threads do not change a bit") {
+  const Pictures pictures(150, {9, 8, 3});
+  for (const Network& network : {lenet(), vectors(), tiny()}) {
+    CAPTURE(network.layers.size());
+    const auto alone = [&](const std::vector<std::int64_t>& quanta) {
+      Population p = population("cuda:0", pictures.shape);
+      p.add(network, rates(0.05f, 64), 9);
+      for (const std::int64_t steps : quanta) fit(p, pictures.classes(), steps);
+      return state(p, 0);
+    };
+    const Bytes want = alone({4});
+    emulation::seed = 2;
+    CHECK(alone({1, 3}) == want);
+    Population p = population("cuda:0", pictures.shape);
+    for (std::uint32_t i = 0; i < 5; ++i) p.add(i % 2 ? lenet() : vectors(), rates(0.01f, 20 + i), 50 + i);
+    const std::int64_t row = p.add(network, rates(0.05f, 64), 9);
+    fit(p, pictures.classes(), 4);
+    CHECK(state(p, row) == want);
+    emulation::seed = 1;
+  }
+}
+
+TEST_CASE("cuda: augmented images, shared order and float inputs train as on the CPU") {
+  const Pictures pictures(37, {7, 6, 2});
+  for (const Loss loss : {Loss::cross_entropy, Loss::mse}) {
+    Population cpu = population("cpu", pictures.shape, Optimizer::sgd, loss, DataOrder::shared);
+    Population gpu = population("cuda:0", pictures.shape, Optimizer::sgd, loss, DataOrder::shared);
+    Hyperparameters h = rates(0.02f, 16);
+    h.augment_pad = 2;
+    h.augment_flip = true;
+    const Network network{{layer::conv2d(4, 3), layer::relu(), layer::dense(2)}};
+    for (Population* p : {&cpu, &gpu}) p->add(network, h, 11);
+    fit(cpu, pictures.data(loss), 6);
+    fit(gpu, pictures.data(loss), 6);
+    CHECK(difference(state(gpu, 0), state(cpu, 0)) < kClose);
+  }
+}
+
+TEST_CASE("cuda: evaluation and prediction are the CPU's") {
+  const Pictures pictures(300, {9, 8, 3});
+  for (const Loss loss : {Loss::cross_entropy, Loss::mse}) {
+    Population cpu = population("cpu", pictures.shape, Optimizer::sgd, loss);
+    Population gpu = population("cuda:0", pictures.shape, Optimizer::sgd, loss);
+    std::uint32_t id = 0;
+    for (const Network& network : networks()) {
+      for (Population* p : {&cpu, &gpu}) p->add(network, rates(0.01f, 32), id);
+      ++id;
+    }
+    fit(cpu, pictures.data(loss), 2);
+    for (std::int64_t row = 0; row < cpu.size(); ++row) gpu.write_state(row, state(cpu, row).data());
+    const std::vector<std::int64_t> rows{4, 0, 2, 1, 3};
+    std::vector<float> want(5), got(5), right(5), accuracy(5), outputs(600), predicted(600);
+    cpu.evaluate(pictures.data(loss), rows, want.data(), right.data());
+    gpu.evaluate(pictures.data(loss), rows, got.data(), accuracy.data());
+    for (std::size_t i = 0; i < 5; ++i) CHECK(got[i] == doctest::Approx(want[i]).epsilon(1e-5));
+    if (loss == Loss::cross_entropy) CHECK(accuracy == right);
+    cpu.predict(pictures.data(loss), 1, outputs.data());
+    gpu.predict(pictures.data(loss), 1, predicted.data());
+    for (std::size_t i = 0; i < outputs.size(); ++i) CHECK(predicted[i] == doctest::Approx(outputs[i]).epsilon(1e-4));
+  }
+}
+
+TEST_CASE("cuda: a copy is the donor byte for byte, also in a swap; a state moves between devices") {
+  const Pictures pictures(30, {5, 4});
+  const Network network{{layer::dense(20), layer::tanh(), layer::dense(2)}};
+  Population gpu = population("cuda:0", pictures.shape, Optimizer::adam);
+  for (std::uint32_t id = 0; id < 3; ++id) gpu.add(network, rates(0.001f, 10), id);
+  fit(gpu, pictures.classes(), 5);
+  const Bytes first = state(gpu, 0), second = state(gpu, 1);
+  gpu.copy({0, 1}, {1, 0});
+  CHECK(state(gpu, 0) == second);
+  CHECK(state(gpu, 1) == first);
+  gpu.copy({0, 0}, {1, 2});
+  CHECK(state(gpu, 2) == second);
+  CHECK(gpu.counters(2).step == 5);
+
+  Population cpu = population("cpu", pictures.shape, Optimizer::adam);
+  cpu.add(network, rates(0.001f, 10), 1);
+  cpu.write_state(0, second.data());
+  CHECK(state(cpu, 0) == second);
+  CHECK(cpu.counters(0).step == 5);
+}
+
+TEST_CASE("cuda: a member that diverges stops, and the others do not notice") {
+  const Pictures pictures(40, {5, 4});
+  const Network network{{layer::dense(8), layer::relu(), layer::dense(2)}};
+  Population calm = population("cuda:0", pictures.shape, Optimizer::sgd, Loss::mse);
+  Population mixed = population("cuda:0", pictures.shape, Optimizer::sgd, Loss::mse);
+  for (std::uint32_t id = 0; id < 3; ++id) {
+    calm.add(network, rates(0.01f, 16), id);
+    mixed.add(network, rates(id == 1 ? 1e20f : 0.01f, 16), id);
+  }
+  fit(calm, pictures.values(), 6);
+  const std::vector<float> losses = fit(mixed, pictures.values(), 6);
+  CHECK(std::isnan(losses[1]));
+  CHECK(mixed.counters(1).diverged);
+  CHECK(mixed.counters(1).step < 6);
+  for (const std::int64_t row : {0, 2}) CHECK(state(mixed, row) == state(calm, row));
+}
+
+TEST_CASE("cuda: a device that is not there, and memory that is not") {
+  CHECK(devices().front().name == "cuda:0");
+  CHECK(devices().back().name == "cpu");
+  CHECK_THROWS_AS(population("cuda:7", {4}), DeviceError);
+  CHECK_THROWS_AS(population("gpu", {4}), InvalidArgument);
+
+  Population p = population("cuda:0", {64});
+  const Network large{{layer::dense(512), layer::dense(2)}};
+  p.add(large, rates(0.1f, 8), 0);
+  const std::size_t before = std::exchange(emulation::memory_limit, emulation::memory_used + 1000);
+  CHECK_THROWS_AS(p.add(large, rates(0.1f, 8), 1), std::bad_alloc);
+  const Pictures pictures(20, {8, 8});
+  CHECK_THROWS_AS(fit(p, pictures.classes(), 1), std::bad_alloc);
+  emulation::memory_limit = before;
+  CHECK(p.size() == 1);
+  fit(p, pictures.classes(), 1);
+  CHECK(p.counters(0).step == 1);
+}

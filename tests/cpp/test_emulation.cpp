@@ -1,0 +1,106 @@
+// The emulation finds the mistakes that it is there for: each is planted here.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <vector>
+
+#include <cuda_runtime.h>
+#include "kernels/device.h"
+
+using namespace shoal::cuda;
+using emulation::Fault;
+
+namespace {
+
+struct Arguments {
+  float* out;
+  bool mistake;
+};
+
+template <class Kernel>
+std::vector<float> run(Kernel kernel, bool mistake, std::size_t shared_floats = 64, unsigned threads = 64) {
+  std::vector<float> out(threads);
+  const Arguments arguments{out.data(), mistake};
+  emulation::launch(dim3(1), dim3(threads), shared_floats * sizeof(float), [&] { kernel(arguments); });
+  return out;
+}
+
+// Every thread reads what its neighbour wrote.
+void neighbour(const Arguments& a) {
+  const unsigned i = threadIdx.x;
+  shared_memory()[i] = static_cast<float>(i);
+  if (!a.mistake) __syncthreads();
+  a.out[i] = shared_memory()[(i + 1) % 64];
+}
+
+void divergent(const Arguments& a) {
+  if (a.mistake && threadIdx.x < 32) {
+    __syncthreads();
+  } else {
+    __syncthreads();
+  }
+}
+
+void early(const Arguments& a) {
+  if (a.mistake && threadIdx.x == 5) return;
+  __syncthreads();
+}
+
+void behind_the_end(const Arguments& a) { shared_memory()[threadIdx.x + (a.mistake ? 1 : 0)] = 1; }
+
+void unwritten(const Arguments& a) {
+  if (!a.mistake || threadIdx.x != 7) shared_memory()[threadIdx.x] = 1;
+  __syncthreads();
+  a.out[threadIdx.x] = shared_memory()[threadIdx.x];
+}
+
+void sums(const Arguments& a) { a.out[threadIdx.x] = warp_sum(static_cast<float>(threadIdx.x)); }
+
+}  // namespace
+
+TEST_CASE("emulation: a missing barrier gives wrong numbers") {
+  const std::vector<float> right = run(neighbour, false);
+  for (std::size_t i = 0; i < 64; ++i) CHECK(right[i] == static_cast<float>((i + 1) % 64));
+  for (std::uint64_t seed = 1; seed < 6; ++seed) {
+    emulation::seed = seed;
+    const std::vector<float> wrong = run(neighbour, true);
+    CHECK(std::any_of(wrong.begin(), wrong.end(), [](float v) { return std::isnan(v); }));
+  }
+  emulation::seed = 1;
+}
+
+TEST_CASE("emulation: a barrier must be the same for all threads, and be reached by all") {
+  CHECK_NOTHROW(run(divergent, false));
+  CHECK_THROWS_AS(run(divergent, true), Fault);
+  CHECK_NOTHROW(run(early, false));
+  CHECK_THROWS_AS(run(early, true), Fault);
+}
+
+TEST_CASE("emulation: shared memory ends where the launch said, and starts as NaN") {
+  CHECK_NOTHROW(run(behind_the_end, false));
+  CHECK_THROWS_AS(run(behind_the_end, true), Fault);
+  CHECK(run(unwritten, false)[7] == 1);
+  CHECK(std::isnan(run(unwritten, true)[7]));
+}
+
+TEST_CASE("emulation: a launch that no device could hold is refused") {
+  CHECK_THROWS_AS(run(sums, false, emulation::kSharedLimit / sizeof(float) + 1), Fault);
+  CHECK_THROWS_AS(run(sums, false, 0, 1056), Fault);
+}
+
+TEST_CASE("emulation: shuffles are lane for lane") {
+  const std::vector<float> got = run(sums, false);
+  for (std::size_t i = 0; i < 64; ++i) CHECK(got[i] == (i < 32 ? 496 : 1520));
+}
+
+TEST_CASE("emulation: a divider divides") {
+  for (const std::int64_t by : {1, 2, 3, 5, 7, 10, 31, 32, 33, 100, 784, 1000003, 2147483647}) {
+    const Divider divider(by);
+    for (const int n : {0, 1, 2, 9, 30, 31, 32, 33, 999, 65535, 1 << 20, 2147483646, 2147483647}) {
+      CAPTURE(by);
+      CAPTURE(n);
+      CHECK(divider.quotient(n) == n / by);
+      CHECK(divider.rest(n, divider.quotient(n)) == n % by);
+    }
+  }
+}

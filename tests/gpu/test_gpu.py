@@ -1,0 +1,105 @@
+"""Populations on a GPU, through Python: as on the CPU, and with their weights shared with other libraries."""
+
+import numpy as np
+import pytest
+from tests.population.samples import LARGE, TINY, blocks, labelled, regression
+
+from shoal import Population, Study, devices, nn, search
+from shoal.space import Choice, Float
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(devices()[0].name == "cpu", reason="there is no GPU here"),
+]
+
+IMAGES = nn.Sequential(
+    [nn.Conv2d(4, 3), nn.BatchNorm(), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.2), nn.Dense(6), nn.Tanh(), nn.Dense(3)]
+)
+
+
+def pair(network, **options):
+    """Return the same population on the CPU and on the GPU."""
+    return [Population(network, device=device, **options) for device in ("cpu", "cuda")]
+
+
+@pytest.mark.parametrize("network", [TINY, LARGE], ids=["tiny", "large"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_training_is_the_cpus(network, loss):
+    dataset = {"cross_entropy": labelled, "mse": regression}[loss](90)
+    rates = {"lr": [0.01, 0.03], "batch_size": [16, 32], "epsilon": 1e-4}
+    cpu, gpu = pair(network, members=2, optimizer="adam", loss=loss, hyperparameters=rates)
+    curves = [population.train(dataset, steps=12, record=4) for population in (cpu, gpu)]
+    np.testing.assert_allclose(curves[1], curves[0], rtol=1e-4)
+    for member in range(2):
+        want, got = cpu.parameters(member), gpu.parameters(member)
+        for name in want:
+            np.testing.assert_allclose(got[name], want[name], rtol=1e-4, atol=1e-5)
+    for name, values in cpu.evaluate(dataset).items():
+        np.testing.assert_allclose(gpu.evaluate(dataset)[name], values, rtol=1e-4)
+    np.testing.assert_allclose(gpu.predict(dataset.x, member=1), cpu.predict(dataset.x, member=1), rtol=1e-3, atol=1e-5)
+
+
+def test_images_train_as_on_the_cpu():
+    dataset = labelled(40, shape=(8, 7, 2))
+    cpu, gpu = pair(IMAGES, hyperparameters={"lr": 0.05, "batch_size": 16, "augment_pad": 1, "augment_flip": True})
+    curves = [population.train(dataset, steps=6, record=2) for population in (cpu, gpu)]
+    np.testing.assert_allclose(curves[1], curves[0], rtol=1e-4)
+
+
+def test_a_run_repeats_bit_for_bit():
+    dataset = labelled(60)
+    runs = []
+    for steps in ([9], [2, 7]):
+        population = Population(LARGE, 3, device="cuda", hyperparameters={"lr": 0.1, "batch_size": 20})
+        for count in steps:
+            population.train(dataset, steps=count)
+        runs.append(blocks(population))
+    assert runs[0] == runs[1]
+
+
+def test_members_are_copied_saved_and_loaded(tmp_path):
+    dataset = labelled(60)
+    gpu = Population(TINY, 3, device="cuda", hyperparameters={"lr": [0.1, 0.2, 0.3], "batch_size": 16})
+    gpu.train(dataset, steps=5)
+    gpu.copy([2], [0])
+    assert blocks(gpu)[0] == blocks(gpu)[2]
+    gpu.save(tmp_path / "population.safetensors")
+    cpu = Population.load(tmp_path / "population.safetensors", device="cpu")
+    assert blocks(cpu) == blocks(gpu)
+    with pytest.raises(ValueError, match="state of member 1: must have"):
+        gpu.load_state(1, b"123")
+
+
+def test_a_study_runs(tmp_path):
+    study = Study(
+        lambda config: TINY,
+        labelled(80),
+        labelled(40, seed=1),
+        space={"lr": Float(0.01, 0.3, log=True), "batch_size": Choice([16])},
+        strategy=search.Random(trials=3, epochs=2),
+        device="cuda",
+        directory=tmp_path / "run",
+    )
+    assert len(study.run(progress=False).trials) == 3
+
+
+def test_weights_are_shared_without_a_copy():
+    gpu = Population(TINY, 1, device="cuda", input_shape=(7,))
+    cupy = pytest.importorskip("cupy")
+    weight = cupy.asarray(gpu.device_parameters(0)["dense1.weight"])
+    np.testing.assert_array_equal(cupy.asnumpy(weight), gpu.parameters(0)["dense1.weight"])
+    weight[...] = 2
+    assert (gpu.parameters(0)["dense1.weight"] == 2).all()
+
+
+def test_the_interface_describes_the_array():
+    gpu = Population(TINY, 1, device="cuda", input_shape=(7,))
+    array = gpu.device_parameters(0)["dense1.weight"]
+    description = array.__cuda_array_interface__
+    assert array.shape == description["shape"] == (9, 7)
+    assert description["typestr"] == "<f4"
+    assert description["strides"] == (64, 4)
+    assert array.__dlpack_device__() == (2, 0)
+    assert "dltensor" in repr(array.__dlpack__())
+    with pytest.raises(ValueError, match="on the CPU, use parameters"):
+        Population(TINY, 1, device="cpu", input_shape=(7,)).device_parameters(0)
