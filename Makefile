@@ -7,7 +7,7 @@ SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE \
   $(shell find cmake csrc python -type f -not -name '*.so' -not -name '*.pyc')
 CPP_FILES = $(shell find csrc tests/cpp examples/cpp bench -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.inc')
 
-.PHONY: demo test lint cpp-test py-test bench develop docs tidy processors sanitize emulated embed clean
+.PHONY: demo test lint cpp-test py-test bench develop docs tidy processors sanitize emulated gpu-check embed clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -74,6 +74,10 @@ emulated: .venv/installed-test
 	rm -rf build/emulated/python && cp -r python build/emulated/
 	cp build/emulated/_core.*.so build/emulated/python/shoal/
 	PYTHONPATH=build/emulated/python $(BIN)/python -m pytest tests/gpu $(ARGS)
+
+# On a machine with a GPU: build, test, sanitizers, benchmarks. Says itself what it needs.
+gpu-check:
+	tests/gpu/check.sh $(ARGS)
 
 # Processors with AVX2 only, and without AVX, emulated (Debian: apt install qemu-user): every kernel, but not the tests
 # that take long and run no others.

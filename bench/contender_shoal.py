@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import machine
 import nets
 import numpy as np
 from samples import SEED, Data, Floats, Ints
@@ -28,6 +29,7 @@ def population(net: nets.Net, rates: Floats) -> shoal.Population:
         hyperparameters=hyperparameters,
         seed=SEED,
         input_shape=net.shape,
+        device=machine.device(),
     )
 
 

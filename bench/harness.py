@@ -2,7 +2,8 @@
 
 A contender is a crew of workers that share its members: shoal one process on all cores, a peer one process a core, each
 of one thread; with fewer members than cores a peer may also be one process with a thread for each core, whichever is
-faster. All stay alive, asleep on their pipes, while another one runs; so repeats can take turns.
+faster. On a GPU each is one process. All stay alive, asleep on their pipes, while another one runs; so repeats can take
+turns.
 """
 
 from __future__ import annotations
@@ -109,7 +110,8 @@ class Crew:
 
     def __init__(self, name: str, cpus: Sequence[int]) -> None:
         self.name, self.cpus = name, cpus
-        self.workers = [Worker(name, cpus)] if name == "shoal" else [Worker(name, [cpu]) for cpu in cpus]
+        one = name == "shoal" or machine.device() == "cuda"
+        self.workers = [Worker(name, cpus)] if one else [Worker(name, [cpu]) for cpu in cpus]
         self.team: list[Worker] = []  # one worker on all cores, once there is use for it
         self.busy = self.workers
         self.versions = self._answers()

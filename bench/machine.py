@@ -10,10 +10,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+DEVICE = "SHOAL_BENCH_DEVICE"
+
 
 def clean_environment(environment: dict[str, str]) -> dict[str, str]:
     """Return a copy without what would make NumPy's BLAS pick a slower core than the machine has."""
     return {name: value for name, value in environment.items() if not name.startswith("OPENBLAS_")}
+
+
+def device() -> str:
+    """Return what is measured, "cpu" or "cuda"; workers are told by the environment."""
+    return os.environ.get(DEVICE, "cpu")
 
 
 def cpus() -> list[int]:
@@ -30,7 +37,7 @@ def describe() -> dict[str, Any]:
         "load": round(os.getloadavg()[0], 2),  # of others, where taken before the first timing
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-    }
+    } | ({"gpu": _gpu()} if device() == "cuda" else {})
 
 
 def _commit() -> str:
@@ -47,13 +54,36 @@ def _cpu_model() -> str:
     return platform.processor()
 
 
+def _gpu() -> str:
+    command = ["nvidia-smi", "--query-gpu=name,driver_version,clocks.sm", "--format=csv,noheader"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
 def peak_gflops(threads: int) -> tuple[float, str]:
     """Return the fused multiply-adds the machine does at best, in GFLOP/s now, and how that was measured."""
+    if device() == "cuda":
+        return _cuda_gflops(), "float32 product of 8192, PyTorch"
     try:
         from shoal import _core
     except ImportError:
         return _sgemm_gflops(), f"sgemm 2048 ({_blas_core()})"
     return _core.peak_gflops(threads), "fma"
+
+
+def _cuda_gflops(n: int = 8192) -> float:
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = False
+    a = torch.ones(n, n, device="cuda")
+    best = float("inf")
+    for _ in range(3):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        a @ a
+        torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return 2 * n**3 / best / 1e9
 
 
 def _sgemm_gflops(n: int = 2048) -> float:

@@ -72,6 +72,11 @@ class Net:
         return any(isinstance(op.layer, nn.Conv2d) for op in self.products)
 
     @property
+    def dropouts(self) -> bool:
+        """Whether anything random happens in a step."""
+        return any(isinstance(op.layer, nn.Dropout) and op.layer.rate > 0 for op in walk(self.ops))
+
+    @property
     def outputs(self) -> int:
         """Classes or targets."""
         return self.ops[-1].outputs[-1]
@@ -146,10 +151,17 @@ def _image_nets() -> list[Net]:
         members=(1, 8, 32),
         check=Check(members=2, steps=6, rate=0.002),
     )
-    return [lenet5, cifar_cnn, resnet, dataclasses.replace(resnet, name="resnet20-128", batch=128)]
+    return [lenet5, cifar_cnn, resnet]
 
 
-NETS = {net.name: net for net in (*_dense_nets(), *_image_nets())}
+def _of_batch(net: Net, batch: int) -> Net:
+    return dataclasses.replace(net, name=f"{net.name}-{batch}", batch=batch)
+
+
+_OWN = [*_dense_nets(), *_image_nets()]
+_OTHER_BATCHES = [_of_batch(net, batch) for net in _OWN for batch in (32, 128) if net.batch != batch]
+NETS = {net.name: net for net in _OWN + _OTHER_BATCHES}
+TIMED = [*(net.name for net in _OWN), "resnet20-128"]  # unless others are asked for
 
 
 def draw_weights(net: Net, members: int, first: int = 0) -> Weights:

@@ -4,6 +4,7 @@ Loop          members one after another: nn.Sequential, autograd, a fused optimi
 ChannelsLast  the same with images and filters in channels_last
 Vmap          all members at once: torch.func.vmap over the gradient of one
 Compile       members one after another: the whole step, gather to update, compiled by inductor (needs a C++ compiler)
+Graphs        on a GPU: members one after another, the whole step of each captured in a CUDA graph
 
 Found by trial: data kept as float32, or gathering several batches at once, is not faster than this gather from uint8.
 """
@@ -14,6 +15,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import machine
 import nets
 import numpy as np
 import torch
@@ -27,6 +29,12 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": functional.mse_loss,
 }
 Tensors = dict[str, Tensor]
+DEVICE = torch.device(machine.device())
+
+
+def on_device(array: np.ndarray) -> Tensor:
+    """Return the array as a tensor on the device that is measured."""
+    return torch.from_numpy(array).to(DEVICE)
 
 
 class _Torch:
@@ -37,15 +45,16 @@ class _Torch:
     def __init__(self, net: nets.Net, data: Data, rates: Floats) -> None:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         torch.set_flush_denormal(True)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # shoal computes in float32
         torch.manual_seed(SEED)
         self.net, self.rates = net, rates
         self.loss = LOSSES[net.loss]
-        self.x = torch.from_numpy(data.x)
+        self.x = on_device(data.x)
         if self.x.ndim == 4:
             self.x = self.x.permute(0, 3, 1, 2)
             if not self.channels_last:
                 self.x = self.x.contiguous()
-        self.y = torch.from_numpy(data.y if net.loss == "mse" else data.y.astype(np.int64))
+        self.y = on_device(data.y if net.loss == "mse" else data.y.astype(np.int64))
         self.scale = data.scale
 
     @staticmethod
@@ -56,10 +65,10 @@ class _Torch:
     def models(self, weights: nets.Weights) -> list[nn.Sequential]:
         """One for each member."""
         members = ({name: array[p] for name, array in weights.items()} for p in range(len(self.rates)))
-        return [torch_model.sequential(self.net.ops, arrays) for arrays in members]
+        return [torch_model.sequential(self.net.ops, arrays).to(DEVICE) for arrays in members]
 
     def prepare(self, order: Ints) -> None:
-        self.order = torch.from_numpy(order.astype(np.int64))
+        self.order = on_device(order.astype(np.int64))
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs (n, ...) as float32 and labels or targets of the samples in ``index`` (n,)."""
@@ -95,7 +104,7 @@ class Loop(_Torch):
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 losses.append(loss.detach())
-        return torch.stack(losses).view(len(self.members), -1).numpy()
+        return torch.stack(losses).view(len(self.members), -1).cpu().numpy()
 
 
 class ChannelsLast(Loop):
@@ -153,8 +162,8 @@ class Vmap(_Functional):
         self.model = models[0].to("meta")
         self.params = {name: p.detach() for name, p in params.items()}
         self.state = self.fresh_state(self.params)
-        self.rate_of = {n: torch.from_numpy(rates).view(-1, *[1] * (p.ndim - 1)) for n, p in self.params.items()}
-        self.step = torch.zeros(())
+        self.rate_of = {n: on_device(rates).view(-1, *[1] * (p.ndim - 1)) for n, p in self.params.items()}
+        self.step = torch.zeros((), device=DEVICE)
         self.gradients = torch.func.vmap(self.gradient, randomness="different")
 
     def train(self) -> Floats:
@@ -166,7 +175,7 @@ class Vmap(_Functional):
             self.step += 1
             self.update(self.params, self.state, grads, self.rate_of, self.step)
             losses.append(loss)
-        return torch.stack(losses, 1).numpy()
+        return torch.stack(losses, 1).cpu().numpy()
 
 
 class Compile(_Functional):
@@ -185,9 +194,9 @@ class Compile(_Functional):
         self.members = []
         for model, rate in zip(self.models(weights), rates, strict=True):
             params = {name: p.detach() for name, p in model.named_parameters()}
-            rate_of = dict.fromkeys(params, torch.tensor(rate))
+            rate_of = dict.fromkeys(params, torch.tensor(rate, device=DEVICE))
             state = self.fresh_state(params)
-            self.members.append((params, dict(model.named_buffers()), state, rate_of, torch.zeros(())))
+            self.members.append((params, dict(model.named_buffers()), state, rate_of, torch.zeros((), device=DEVICE)))
         self.model = model.to("meta")
 
     def _step(
@@ -207,8 +216,72 @@ class Compile(_Functional):
         losses = []
         for member, order in zip(self.members, self.order, strict=True):
             losses += [self.compiled(*member, self.x, self.y, index) for index in order.unbind()]
-        return torch.stack(losses).view(len(self.members), -1).numpy()
+        return torch.stack(losses).view(len(self.members), -1).cpu().numpy()
 
 
-FORMS = {"torch-loop": Loop, "torch-last": ChannelsLast, "torch-vmap": Vmap, "torch-compile": Compile}
+class Graphs(_Functional):
+    """A loop over members around one captured step each: a launch instead of hundreds."""
+
+    @staticmethod
+    def refuses(net: nets.Net) -> str:
+        if DEVICE.type != "cuda":
+            return "there is no GPU to capture for"
+        return "dropout draws anew in a graph only by PyTorch's own generator" if net.dropouts else ""
+
+    def __init__(self, net: nets.Net, data: Data, weights: nets.Weights, rates: Floats) -> None:
+        super().__init__(net, data, rates)
+        self.members: list[tuple[Tensor, Tensor, Any]] = []
+        for model, rate in zip(self.models(weights), rates, strict=True):
+            params = {name: p.detach() for name, p in model.named_parameters()}
+            buffers, state = dict(model.named_buffers()), self.fresh_state(params)
+            self.model = model.to("meta")
+            rate_of = dict.fromkeys(params, torch.tensor(rate, device=DEVICE))
+            self.members.append(self._capture(params, buffers, state, rate_of))
+
+    def _capture(self, params: Tensors, buffers: Tensors, state: Any, rates: Any) -> tuple[Tensor, Tensor, Any]:
+        """Return the place of a batch's index, the place of its loss, and the graph between them."""
+        index = torch.zeros(self.net.batch, dtype=torch.int64, device=DEVICE)
+        loss, step = torch.zeros((), device=DEVICE), torch.zeros((), device=DEVICE)
+        kept = [t.clone() for t in self._all(params, buffers, state)]
+
+        def one() -> None:
+            grads, value = self.gradient(params, buffers, *self.batch(index))
+            step.add_(1)
+            self.update(params, state, grads, rates, step)
+            loss.copy_(value)
+
+        side = torch.cuda.Stream()
+        with torch.cuda.stream(side), torch.no_grad():
+            for _ in range(3):  # what is made on first use must be made before
+                one()
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.no_grad(), torch.cuda.graph(graph):
+            one()
+        step.zero_()
+        for tensor, before in zip(self._all(params, buffers, state), kept, strict=True):
+            tensor.copy_(before)
+        return index, loss, graph
+
+    @staticmethod
+    def _all(params: Tensors, buffers: Tensors, state: Any) -> list[Tensor]:
+        return [*params.values(), *buffers.values(), *(slot for slots in state.values() for slot in slots)]
+
+    def train(self) -> Floats:
+        losses = []
+        for (index, loss, graph), order in zip(self.members, self.order, strict=True):
+            for batch in order.unbind():
+                index.copy_(batch)
+                graph.replay()
+                losses.append(loss.clone())
+        return torch.stack(losses).view(len(self.members), -1).cpu().numpy()
+
+
+FORMS = {
+    "torch-loop": Loop,
+    "torch-last": ChannelsLast,
+    "torch-vmap": Vmap,
+    "torch-compile": Compile,
+    "torch-graphs": Graphs,
+}
 VERSIONS = {"torch": str(torch.__version__)}

@@ -2,6 +2,7 @@
 
     python bench/train_throughput.py                                  # all nets, each with several numbers of members
     python bench/train_throughput.py --nets b64,c --members 32 --peers jax --out results.jsonl
+    python bench/train_throughput.py --device cuda --nets a,b64-128
 
 First right: from shoal's weights and batches every peer must reach shoal's losses, step by step, without dropout. Then
 fast: after a warm-up the contenders take turns, so that a machine that drifts drifts for all; figures are medians of
@@ -18,6 +19,7 @@ import argparse
 import contextlib
 import importlib.util
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -29,11 +31,13 @@ import machine
 import nets
 from harness import Crew, Summary
 
-PEERS = ["torch-loop", "torch-last", "torch-vmap", "torch-compile", "jax-map", "jax-vmap"]
+PEERS = ["torch-loop", "torch-last", "torch-vmap", "torch-compile", "torch-graphs", "jax-map", "jax-vmap"]
+ON_GPU = [1, 32, 256, 1024]  # members
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
+    os.environ[machine.DEVICE] = options.device
     about = machine.describe()
     rows: list[dict[str, Any]] = []
     with contextlib.ExitStack() as stack:
@@ -46,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             left_out = refusals(name, peers)
             able = [peer for peer in peers if peer.name not in left_out]
             differences = check(name, shoal, able)
-            for members in options.members or nets.NETS[name].members:
+            for members in options.members or (nets.NETS[name].members if options.device == "cpu" else ON_GPU):
                 row = case(nets.NETS[name], members, shoal, able, options.repeats, options.seconds)
                 row |= {"left_out": left_out, "check": differences, "machine": about}
                 print(json.dumps(row), file=out, flush=True)
@@ -56,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--nets", type=_listed(list(nets.NETS)), default=list(nets.NETS), help="such as a,b64")
+    parser.add_argument("--nets", type=_listed(list(nets.NETS)), default=nets.TIMED, help="such as a,b64-128")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--members", type=_counts, help="population sizes, such as 8,32; by default the net's own")
     parser.add_argument("--peers", type=_peers, default=_peers("torch,jax"), help="torch, jax, their forms, or none")
     parser.add_argument("--repeats", type=int, default=9, help="turns of each contender")
@@ -136,7 +141,7 @@ def case(
     note(f"net {net.name}, {members} members: " + ", ".join(f"{n} {s / 1e3:.3g}k" for n, s in medians.items()))
     return {
         "bench": "train_throughput",
-        "case": {"net": net.name, "members": members},
+        "case": {"net": net.name, "members": members, "device": machine.device()},
         "unit": "thousand samples/s",
         "better": "higher",
         "metrics": {name: Summary.of([s / 1e3 for s in values]).as_json() for name, values in speeds.items()},

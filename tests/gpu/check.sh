@@ -1,0 +1,46 @@
+#!/bin/sh
+# The check of the GPU engine on a machine with a GPU, nvcc, and a Python with NumPy, pybind11, scikit-build-core, pytest
+# (CuPy, PyTorch and JAX, for what is compared with them), and no network.
+#
+#   tests/gpu/check.sh [build] [test] [sanitize] [bench]        all of them by default, one after the other
+#
+# OUT is the folder of the results (build/gpu-check by default): logs and JSON lines. NETS and MEMBERS choose what bench
+# measures. build comes first; the others need what it made.
+set -eu
+cd "$(dirname "$0")/../.."
+OUT=$(mkdir -p "${OUT:-build/gpu-check}" && cd "${OUT:-build/gpu-check}" && pwd)
+SITE=$PWD/build/gpu-site
+export PYTHONPATH="$SITE:$PWD"
+
+build() {
+  capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -1 | tr -d .)
+  [ "$capability" != 90 ] || capability=90a
+  python3 -m pip install --quiet --no-build-isolation --no-deps --upgrade --target "$SITE" . \
+    -C cmake.define.SHOAL_CUDA=ON -C "cmake.define.CMAKE_CUDA_ARCHITECTURES=$capability-real" \
+    -C build-dir=build/gpu -C install.strip=false
+  python3 -c 'import shoal; print(*shoal.devices(), sep="\n")'
+}
+
+test() {
+  python3 -m pytest -c /dev/null --rootdir . --import-mode=importlib -p no:cacheprovider -q -ra tests/gpu
+}
+
+sanitize() {
+  for tool in memcheck racecheck synccheck; do
+    echo "== $tool"
+    compute-sanitizer --tool "$tool" --error-exitcode 1 python3 tests/gpu/short_training.py
+  done
+}
+
+bench() {
+  python3 bench/train_throughput.py --device cuda --nets "${NETS:-a,b64,b,e,c,d,resnet20}" \
+    --members "${MEMBERS:-1,32,256,1024}" --repeats 3 --seconds 0.3 --out "$OUT/train_throughput_cuda.jsonl"
+}
+
+failed=""
+for piece in ${*:-build test sanitize bench}; do
+  echo "==== $piece"
+  "$piece" >"$OUT/$piece.log" 2>&1 || failed="$failed $piece"
+  tail -25 "$OUT/$piece.log"
+done
+[ -z "$failed" ] || { echo "failed:$failed"; exit 1; }

@@ -1,0 +1,34 @@
+"""A few steps on every path of the GPU engine, for compute-sanitizer: on chip and not, alone and in company."""
+
+import numpy as np
+
+from shoal import Population, data, nn
+
+DENSE = nn.Sequential([nn.Dense(64), nn.Tanh(), nn.Dropout(0.2), nn.Dense(10)])
+LARGE = nn.Sequential([nn.Dense(700), nn.ReLU(), nn.Dense(10)])  # its weights and their momentum do not fit on chip
+IMAGES = nn.Sequential(
+    [
+        *(nn.Conv2d(40, 3), nn.BatchNorm(), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Residual([nn.Conv2d(40, 3), nn.BatchNorm()]), nn.ReLU(), nn.Dropout(0.1)),
+        *(nn.AvgPool2d(2), nn.Flatten(), nn.Dense(10)),
+    ]
+)
+
+
+def main() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (300, 16, 16, 3), np.uint8)
+    train = data.from_arrays(x, rng.integers(0, 10, 300), classes=10)
+    rates = {"lr": 0.01, "batch_size": 48, "augment_pad": 2, "augment_flip": True}
+    for name, network in {"dense": DENSE, "large": LARGE, "images": IMAGES}.items():
+        for members in (1, 5):
+            population = Population(network, members, optimizer="adam", hyperparameters=rates, device="cuda")
+            loss = population.train(train, steps=4)
+            population.copy([0], [members - 1])
+            accuracy = population.evaluate(train)["accuracy"]
+            population.predict(x[:40], member=0)
+            print(f"{name}, {members} members: loss {loss.mean():.4f}, accuracy {accuracy.mean():.4f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
