@@ -434,11 +434,11 @@ std::vector<Device> cuda_devices() {
   for (int i = 0; i < cuda::device_count(); ++i) {
     cudaDeviceProp properties{};
     cuda::check(cudaGetDeviceProperties(&properties, i), "asking a device for its name");
-    const std::string gigabytes = std::to_string(properties.totalGlobalMem >> 30);
     all.push_back({.name = "cuda:" + std::to_string(i),
-                   .description = std::string(properties.name) + ", " + gigabytes + " GiB, compute capability " +
+                   .description = std::string(properties.name) + ", compute capability " +
                                   std::to_string(properties.major) + "." + std::to_string(properties.minor),
-                   .cores = properties.multiProcessorCount});
+                   .cores = properties.multiProcessorCount,
+                   .memory = static_cast<std::int64_t>(properties.totalGlobalMem)});
   }
   return all;
 }

@@ -1,5 +1,7 @@
 #include "shoal/device.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <fstream>
@@ -23,7 +25,10 @@ std::string processor_name() {
 
 std::vector<Device> devices() {
   std::vector<Device> all = cuda_devices();
-  all.push_back({.name = "cpu", .description = processor_name() + ", " + kernels().name, .cores = available_cores()});
+  all.push_back({.name = "cpu",
+                 .description = processor_name() + ", " + kernels().name,
+                 .cores = available_cores(),
+                 .memory = std::int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE)});
   return all;
 }
 

@@ -120,11 +120,15 @@ def run(
     file: Annotated[Path, typer.Argument(metavar="STUDY.TOML", help="The study.", show_default=False)],
     directory: Directory = None,
     threads: Threads = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what would be done and needed, and do nothing.")] = False,
 ) -> None:
     """Run the study of a file, or go on with it where it was stopped."""
     from shoal.studyfile import StudyFile
 
     study = StudyFile.read(file, directory, threads)
+    if plan:
+        typer.echo(study.study.explain())
+        return
     study.keep()
     _run(study)
 

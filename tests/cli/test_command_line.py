@@ -67,6 +67,16 @@ def test_run_and_report(study, tmp_path):
     ]
 
 
+def test_a_plan_is_shown_and_nothing_done(study, tmp_path):
+    directory = study(epochs=3)
+    plan = shoal("run", "--plan", "study.toml", directory=tmp_path)
+    assert (plan.returncode, plan.stderr) == (0, "")
+    assert "6 trials, 6 at a time; at most 18 epochs in all" in plan.stdout
+    # 9 x 64 + 10 x 16 weights, 2 x 16 biases (rows padded), as much momentum, and the counters
+    assert "At most 6 kB of weights and optimiser state a network; about" in plan.stdout
+    assert not directory.exists()
+
+
 def test_a_run_that_is_interrupted_is_resumed_to_the_same_best(study, tmp_path):
     directory = study(epochs=200)
     command = [sys.executable, "-m", "shoal", "run", "study.toml"]

@@ -213,5 +213,5 @@ def test_the_core_never_converts_an_array():
 
 def test_too_large_a_network_is_a_memory_error():
     huge = nn.Sequential([nn.Dense(2**24), nn.Dense(2**24)])
-    with pytest.raises(MemoryError):
-        Population(huge, input_shape=(2**20,))
+    with pytest.raises(MemoryError, match=r"members: 1 of 2 fit into memory; out of memory: \d+ bytes asked for"):
+        Population([TINY, huge], input_shape=(2**20,))

@@ -1,6 +1,7 @@
 // What this machine can train on.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@ struct Device {
   std::string name;         // "cpu", "cuda:0"
   std::string description;  // processor and instruction set used; GPU and its memory
   int cores = 0;            // of a GPU its multiprocessors
+  std::int64_t memory = 0;  // bytes
 };
 
 // GPUs first, fastest by the driver's count, then the processor: the first is the one to train on.

@@ -96,7 +96,7 @@ class Population:
             device=self._device,
         )
         for p, (network, values, key) in enumerate(zip(self._networks, self._values, self._ids, strict=True)):
-            with _named(p):
+            with _named(p), _counted(p, self.members):
                 core.add(native.network(network), native.hyperparameters(values), key)
         self._core, self._shape = core, shape
         return core
@@ -117,6 +117,11 @@ class Population:
     def members(self) -> int:
         """P, the number of members."""
         return len(self._networks)
+
+    @property
+    def device(self) -> str:
+        """The name of the device it is on, such as ``"cpu"``."""
+        return self._device
 
     @property
     def networks(self) -> tuple[nn.Sequential, ...]:
@@ -398,3 +403,11 @@ def _named(member: int) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(f"member {member}: {error}") from None
+
+
+@contextmanager
+def _counted(fit: int, members: int) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise MemoryError(f"members: {fit} of {members} fit into memory; {error}") from None

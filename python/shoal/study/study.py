@@ -144,6 +144,17 @@ class Study:
         """What the strategy will do at most."""
         return self._settings.plan
 
+    def explain(self) -> str:
+        """Return what a run would do and need, for people: the plan, the device, how many networks fit."""
+        plan, settings = self.plan, self._settings
+        rows = min(settings.rows or self._task.rows, plan.trials)
+        lines = (
+            *plan.lines,
+            f"{plan.trials:,} trials, {rows:,} at a time; at most {plan.budget:,} {plan.unit} in all",
+            *self._task.footprint(settings.space),
+        )
+        return "\n".join(lines)
+
     def run(self, progress: Progress = True) -> Result:
         """Run the study; one that was stopped goes on to the same result, and one that has ended only returns it.
 

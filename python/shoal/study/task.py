@@ -13,7 +13,7 @@ from shoal.data import Dataset
 from shoal.manager.native import NativeWorker, Network, hot_values
 from shoal.manager.worker import TrainableWorker, Worker
 from shoal.nn import Sequential
-from shoal.population import Population
+from shoal.population import Population, devices
 from shoal.search.protocol import Config, Unit
 from shoal.space import HOT, Space
 from shoal.trainable import Trainable
@@ -33,6 +33,9 @@ class Task(Protocol):
 
     def check(self, space: Space) -> dict[str, Any]:
         """Try what can be tried before training; return what identifies the task, for the journal."""
+
+    def footprint(self, space: Space) -> tuple[str, ...]:
+        """Return what people may want to know of its memory before it starts, in lines."""
 
     def worker(self, rows: int, unit: Unit, seed: int) -> Worker:
         """Return a fresh worker."""
@@ -74,6 +77,17 @@ class NetworkTask:
             "data": {"train": _describe(self._train), "valid": _describe(self._valid)},
             "network": {"lowest": layers[0], "highest": layers[1], "digest": _digest(json.dumps(layers).encode())},
         }
+
+    def footprint(self, space: Space) -> tuple[str, ...]:
+        """Return the device, the largest member that some configs make, and how many of it the device holds."""
+        networks = [self._probe(config) for config in _probes(space)]
+        sizes = [Population(n, input_shape=self._train.shape, **self._options).state(0).size for n in networks]
+        device = next(each for each in devices() if each.name == Population([], **self._options).device)
+        largest, fit = max(sizes), device.memory // max(sizes)
+        return (
+            f"On {device}",
+            f"At most {largest / 1e3:,.0f} kB of weights and optimiser state a network; about {fit:,} fit into memory",
+        )
 
     def _reads(self, name: str, probes: list[Config], networks: list[Sequential]) -> bool:
         """Tell whether the network fails or changes where the name is left out of its config."""
@@ -129,6 +143,10 @@ class TrainableTask:
             if not callable(getattr(trainable, name, None)):
                 raise ValueError(f"factory: {type(trainable).__name__} has no method {name}() (see shoal.trainable)")
         return {"trainable": type(trainable).__qualname__}
+
+    def footprint(self, space: Space) -> tuple[str, ...]:  # noqa: ARG002
+        """Nothing is known of it."""
+        return ()
 
     def worker(self, rows: int, unit: Unit, seed: int) -> TrainableWorker:  # noqa: ARG002
         """Return a worker without trials."""
