@@ -141,7 +141,8 @@ def case(
     note(f"net {net.name}, {members} members: " + ", ".join(f"{n} {s / 1e3:.3g}k" for n, s in medians.items()))
     return {
         "bench": "train_throughput",
-        "case": {"net": net.name, "members": members, "device": machine.device()},
+        "case": {"net": net.name, "members": members},
+        "device": machine.device(),
         "unit": "thousand samples/s",
         "better": "higher",
         "metrics": {name: Summary.of([s / 1e3 for s in values]).as_json() for name, values in speeds.items()},
