@@ -11,17 +11,45 @@ from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from typing import Any
 
+from shoal.search.asha import ASHA
 from shoal.search.base import Search
 from shoal.search.explore import FactorRange, Factors, Resample
+from shoal.search.full import Full
 from shoal.search.grid import Grid
+from shoal.search.halving import Hyperband, SuccessiveHalving
+from shoal.search.lcm import LCM
+from shoal.search.median import Median
 from shoal.search.pbt import PBT
 from shoal.search.protocol import Strategy
 from shoal.search.random import Random
+from shoal.search.sampler import GridSampler, RandomSampler, Sampler, SobolSampler
 from shoal.space.checks import known_keys
 
-__all__ = ["PBT", "FactorRange", "Factors", "Grid", "Random", "Resample", "Search", "Strategy", "from_description"]
+__all__ = [
+    "ASHA",
+    "LCM",
+    "PBT",
+    "FactorRange",
+    "Factors",
+    "Full",
+    "Grid",
+    "GridSampler",
+    "Hyperband",
+    "Median",
+    "Random",
+    "RandomSampler",
+    "Resample",
+    "Sampler",
+    "Search",
+    "SobolSampler",
+    "Strategy",
+    "SuccessiveHalving",
+    "from_description",
+]
 
-_SEARCHES: dict[str, type[Search]] = {cls.__name__: cls for cls in (Random, Grid, PBT)}
+_SEARCHES: dict[str, type[Search]] = {
+    cls.__name__: cls for cls in (Random, Grid, Full, SuccessiveHalving, Hyperband, ASHA, LCM, Median, PBT)
+}
 
 
 def from_description(description: Mapping[str, Any], place: str = "strategy") -> Search:

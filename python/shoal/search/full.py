@@ -2,24 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
-from shoal.search.protocol import Config, Order, Plan, Report, Start
+from shoal.search.base import Search, one_unit
+from shoal.search.protocol import Order, Plan, Report, Start, Strategy
+from shoal.search.sampler import Proposals, RandomSampler, Sampler, read_sampler
 from shoal.search.tracker import Tracker, ended
+from shoal.space import Space
+from shoal.space.checks import whole
 
 
-class Full(Tracker):
+@dataclass(frozen=True)
+class Full(Search):
+    """Every trial is trained to the end, whatever its config comes from.
+
+    Args:
+        trials: Number of configs, at least 1.
+        epochs: Length of a trial in epochs.
+        steps: Length of a trial in steps, instead of ``epochs``.
+        sampler: Where configs come from: ``"random"``, ``"grid"``, ``"sobol"``, or a `shoal.search.Sampler`.
+    """
+
+    trials: int
+    epochs: int | None = None
+    steps: int | None = None
+    sampler: Sampler | str | dict[str, Any] = field(default_factory=RandomSampler)
+
+    def __post_init__(self) -> None:
+        whole("trials", self.trials, least=1)
+        one_unit(epochs=self.epochs, steps=self.steps)
+        object.__setattr__(self, "sampler", read_sampler(self.sampler))
+
+    def _bind(self, space: Space, seed: int) -> Strategy:
+        length, unit = one_unit(epochs=self.epochs, steps=self.steps)
+        plan = Plan(self.trials, self.trials * length, unit, (f"{self.trials} configs, {length} {unit} each",))
+        return FullTraining(plan, read_sampler(self.sampler).bind(space, seed, self.trials))
+
+
+class FullTraining(Tracker):
     """Starts each trial once and trains it to the end.
 
     Args:
         plan: Number of trials, and their budget.
-        propose: Config of a trial by its id.
+        proposals: Their configs.
     """
 
-    def __init__(self, plan: Plan, propose: Callable[[int], Config]) -> None:
+    def __init__(self, plan: Plan, proposals: Proposals) -> None:
         super().__init__(plan.unit)
         self._plan = plan
-        self._propose = propose
+        self._proposals = proposals
         self._next = 0
 
     def plan(self) -> Plan:
@@ -33,7 +66,8 @@ class Full(Tracker):
     def _fill(self, free_rows: int) -> Iterable[Order]:
         first, self._next = self._next, min(self._next + free_rows, self._plan.trials)
         length = self._plan.budget // self._plan.trials
-        return [Start(trial, self._propose(trial), length) for trial in range(first, self._next)]
+        return [Start(trial, self._proposals.propose(trial), length) for trial in range(first, self._next)]
 
     def _decide(self, report: Report) -> Iterable[Order]:
+        self._proposals.observe(report, last=True)
         return [ended(report)]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from shoal.search.base import Search, one_unit
-from shoal.search.full import Full
-from shoal.search.protocol import Config, Plan, Strategy
+from shoal.search.full import FullTraining
+from shoal.search.protocol import Plan, Strategy
+from shoal.search.sampler import GridSampler
 from shoal.space import Space
 from shoal.space.checks import whole
 
@@ -41,7 +41,6 @@ class Grid(Search):
         object.__setattr__(self, "counts", counts)
 
     def _bind(self, space: Space, seed: int) -> Strategy:
-        del seed  # nothing is drawn
         length, unit = one_unit(epochs=self.epochs, steps=self.steps)
         axes = space.grid(self.counts)
         sizes = [len(axis) for axis in axes.values()]
@@ -50,12 +49,4 @@ class Grid(Search):
             *(f"{name}: {len(axis)} values" for name, axis in axes.items()),
             f"{' x '.join(map(str, sizes)) or 1} = {size} configs, {length} {unit} each",
         )
-        return Full(Plan(size, size * length, unit, lines), lambda trial: {**space.values, **_digits(axes, trial)})
-
-
-def _digits(axes: Mapping[str, Sequence[Any]], number: int) -> Config:
-    chosen = {}
-    for name, axis in reversed(list(axes.items())):
-        number, place = divmod(number, len(axis))
-        chosen[name] = axis[place]
-    return chosen
+        return FullTraining(Plan(size, size * length, unit, lines), GridSampler(self.counts).bind(space, seed, size))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from shoal.search.base import Search, one_unit
-from shoal.search.full import Full
-from shoal.search.keyed import keyed
+from shoal.search.full import FullTraining
 from shoal.search.protocol import Plan, Strategy
+from shoal.search.sampler import RandomSampler
 from shoal.space import Space
 from shoal.space.checks import whole
 
@@ -38,4 +38,4 @@ class Random(Search):
         length, unit = one_unit(epochs=self.epochs, steps=self.steps)
         lines = (f"{self.trials} random configs, {length} {unit} each",)
         plan = Plan(self.trials, self.trials * length, unit, lines)
-        return Full(plan, lambda trial: space.sample(keyed(seed, "sample", trial)))
+        return FullTraining(plan, RandomSampler().bind(space, seed, self.trials))

@@ -1,0 +1,224 @@
+"""Learning curve matching: a trial that learns as a bad one did is stopped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from shoal.search.base import Search, one_unit
+from shoal.search.curves import DISTANCES, Library
+from shoal.search.keyed import keyed
+from shoal.search.protocol import Order, Pause, Plan, Report, Resume, Start, Stop, Strategy, Unit
+from shoal.search.sampler import Proposals, RandomSampler, Sampler, read_sampler
+from shoal.search.tracker import Tracker
+from shoal.space import Space
+from shoal.space.checks import boolean, fraction, whole
+
+
+@dataclass(frozen=True)
+class LCM(Search):
+    """Learning curve matching.
+
+    The first ``split`` of the trials are trained to the end; their curves and final scores are the library. A later
+    trial is looked at on the way: the library's curve that is nearest to its own so far foretells how it will end, and
+    if that is among the worst ``stop`` of the library's endings, it is stopped. What the sources leave open:
+
+    - A curve is the score at each of ``points``; it is compared over the points that have been passed.
+    - A trial that is trained to the end joins the library at once. A stopped one joins only if ``learn_from_stopped``,
+      with the ending that was foretold.
+    - Of would-be-stopped trials a fraction ``audit``, drawn by a trial's number, is trained on, so that what stopping
+      costs is known: see `Matching.audits`.
+    - A prediction is among the worst ``stop`` if more than ``1 - stop`` of the library's endings are better.
+    - A later trial that comes to a checkpoint before all of the first have ended waits for them, its weights kept.
+    - Diverged trials are stopped, and are in no library. If all of the first have diverged, nobody is stopped until one
+      ends.
+    - The decisions depend on the order in which reports arrive, and so on the number of rows; with one row trials come
+      one after the other.
+
+    Args:
+        trials: Number of configs, at least 2.
+        epochs: Length of a trial that is not stopped, in epochs.
+        steps: As ``epochs``, in steps.
+        split: Fraction of the trials that make the first library, at least one trial.
+        stop: Fraction of endings that is bad enough to be stopped for, in [0, 1).
+        checkpoints: Where trials are looked at, rising and before the end; by default after each quarter.
+        points: Where the curve has points, rising, the end not among them; by default every checkpoint and as many
+            between them as make at most 20 in all. Checkpoints are always points too.
+        distance: ``"l1"``, ``"l2"``, ``"linf"``, ``"cosine"`` or ``"scaled"`` (l2 to the best multiple).
+        neighbours: How many of the nearest curves foretell the end.
+        audit: Fraction of would-be-stopped trials that is trained on.
+        learn_from_stopped: Whether stopped trials join the library.
+        sampler: Where configs come from: ``"random"``, ``"grid"``, ``"sobol"``, or a `shoal.search.Sampler`.
+    """
+
+    trials: int
+    epochs: int | None = None
+    steps: int | None = None
+    split: float = 0.1
+    stop: float = 0.5
+    checkpoints: Sequence[int] | None = None
+    points: Sequence[int] | None = None
+    distance: str = "l2"
+    neighbours: int = 1
+    audit: float = 0.05
+    learn_from_stopped: bool = False
+    sampler: Sampler | str | dict[str, Any] = field(default_factory=RandomSampler)
+
+    def __post_init__(self) -> None:
+        whole("trials", self.trials, least=2)
+        fraction("split", self.split)
+        if fraction("stop", self.stop) == 1:
+            raise ValueError("stop: must be below 1, or every later trial would be stopped, got 1")
+        fraction("audit", self.audit)
+        whole("neighbours", self.neighbours, least=1)
+        boolean("learn_from_stopped", self.learn_from_stopped)
+        if self.distance not in DISTANCES:
+            raise ValueError(f"distance: must be one of {', '.join(DISTANCES)}, got {self.distance!r}")
+        for name in ("checkpoints", "points"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        self.looks()
+        object.__setattr__(self, "sampler", read_sampler(self.sampler))
+
+    def looks(self) -> tuple[list[int], set[int], Unit]:
+        """Return the points of a curve with the end behind them, the checkpoints among them, and the unit."""
+        length, unit = one_unit(epochs=self.epochs, steps=self.steps)
+        quarters = sorted({length * i // 4 for i in (1, 2, 3)} - {0})
+        checkpoints = quarters if self.checkpoints is None else _rising("checkpoints", self.checkpoints, length)
+        every = math.ceil(length / 20)
+        points = range(every, length, every) if self.points is None else _rising("points", self.points, length)
+        return [*sorted({*points, *checkpoints}), length], set(checkpoints), unit
+
+    @property
+    def first(self) -> int:
+        """How many trials make the first library."""
+        return max(1, round(self.split * self.trials))
+
+    def _bind(self, space: Space, seed: int) -> Strategy:
+        return Matching(self, seed, read_sampler(self.sampler).bind(space, seed, self.trials))
+
+
+def _rising(name: str, values: Sequence[int], length: int) -> list[int]:
+    places = [whole(f"{name}[{i}]", value, least=1) for i, value in enumerate(values)]
+    if places != sorted(set(places)) or (places and places[-1] >= length):
+        raise ValueError(f"{name}: must rise and stay below {length}, got {list(values)}")
+    return places
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A trial that would have been stopped and was trained on."""
+
+    trial: int
+    progress: int  # where it would have been stopped
+    foretold: float
+    score: float  # in the end
+
+
+class Matching(Tracker):
+    """Bound `LCM`.
+
+    Attributes:
+        audits: What became of the audited trials. One whose score is better than `best`'s at its end is what stopping
+            would have cost.
+    """
+
+    def __init__(self, search: LCM, seed: int, proposals: Proposals) -> None:
+        self._points, self._checkpoints, unit = search.looks()
+        super().__init__(unit)
+        self._search, self._seed, self._proposals = search, seed, proposals
+        self._distance = DISTANCES[search.distance]
+        self._library = Library(len(self._points))
+        self._next = 0
+        self._founders = search.first  # of the first trials, those that have not ended
+        self._held: dict[int, Report] = {}  # later ones that have come to a checkpoint before the library was there
+        self._curves: dict[int, list[float]] = {}  # of the live trials
+        self._audited: dict[int, tuple[int, float]] = {}  # where they would have been stopped, and why
+        self.audits: list[Audit] = []
+
+    def plan(self) -> Plan:
+        """Return the plan; the budget is what all trials would take."""
+        search, length = self._search, self._points[-1]
+        looks = ", ".join(map(str, sorted(self._checkpoints))) or "never"
+        lines = (
+            f"{search.trials} trials of {length} {self.unit}; the first {search.first} to the end, as the library",
+            f"later ones looked at after {looks} {self.unit}, by {search.distance}, {search.neighbours} nearest",
+            f"stopped if they match one of the worst {search.stop:.0%}; {search.audit:.0%} of those audited",
+        )
+        return Plan(search.trials, search.trials * length, self.unit, lines)
+
+    @property
+    def _exhausted(self) -> bool:
+        return self._next == self._search.trials
+
+    def _fill(self, free_rows: int) -> Iterable[Order]:
+        first, self._next = self._next, min(self._next + free_rows, self._search.trials)
+        self._curves |= {trial: [] for trial in range(first, self._next)}
+        return [Start(trial, self._proposals.propose(trial), self._points[0]) for trial in range(first, self._next)]
+
+    def _decide(self, report: Report) -> Iterable[Order]:
+        curve = self._curves[report.trial]
+        if report.diverged:
+            return [self._end(report, "diverged"), *self._release()]
+        curve.append(report.score)
+        if report.progress == self._points[-1]:
+            return [self._complete(report, curve), *self._release()]
+        is_checked = report.progress in self._checkpoints and report.trial >= self._search.first
+        if is_checked and self._founders > 0:
+            self._held[report.trial] = report
+            return [Pause(report.trial, "waits for the library")]
+        return [self._look(report) if is_checked else self._go_on(report)]
+
+    def _release(self) -> Iterable[Order]:
+        """Look at the trials that waited, once all of the first have ended."""
+        held = [] if self._founders else sorted(self._held)
+        return [self._look(self._held.pop(trial)) for trial in held]
+
+    def _look(self, report: Report) -> Order:
+        curve = self._curves[report.trial]
+        foretold = None if report.trial in self._audited else self._condemned(curve)
+        if foretold is None:
+            return self._go_on(report)
+        if not self._is_audited(report.trial):
+            return self._give_up(report, curve, foretold)
+        self._audited[report.trial] = (report.progress, foretold)
+        return self._go_on(report)
+
+    def _go_on(self, report: Report) -> Order:
+        self._proposals.observe(report, last=False)
+        return Resume(report.trial, self._points[len(self._curves[report.trial])])
+
+    def _condemned(self, curve: Sequence[float]) -> float | None:
+        """Return the foretold ending if it is one to be stopped for."""
+        if len(self._library) == 0:
+            return None
+        foretold = self._library.predict(np.array(curve), self._distance, self._search.neighbours)
+        better = float((self._library.finals < foretold).mean())
+        return foretold if better > 1 - self._search.stop else None
+
+    def _is_audited(self, trial: int) -> bool:
+        return bool(keyed(self._seed, "audit", trial).random() < self._search.audit)
+
+    def _complete(self, report: Report, curve: Sequence[float]) -> Stop:
+        self._library.add(np.array(curve), report.score)
+        if report.trial in self._audited:
+            progress, foretold = self._audited.pop(report.trial)
+            self.audits.append(Audit(report.trial, progress, foretold, report.score))
+        return self._end(report, "completed")
+
+    def _give_up(self, report: Report, curve: Sequence[float], foretold: float) -> Stop:
+        if self._search.learn_from_stopped:
+            rest = [foretold] * (len(self._points) - len(curve))
+            self._library.add(np.array([*curve, *rest]), foretold)
+        return self._end(report, f"would end at {foretold:.6g}, as a curve like it")
+
+    def _end(self, report: Report, why: str) -> Stop:
+        del self._curves[report.trial]
+        self._founders -= report.trial < self._search.first
+        self._audited.pop(report.trial, None)
+        self._proposals.observe(report, last=True)
+        return Stop(report.trial, why)

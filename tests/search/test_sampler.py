@@ -1,0 +1,65 @@
+"""Samplers, and every one of them under every scheduler."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.search.simulator import Problem, simulate
+
+from shoal.search import ASHA, LCM, Full, GridSampler, Hyperband, Median, Random, SobolSampler, SuccessiveHalving
+from shoal.search.protocol import Start
+from shoal.space import Choice, Float, Int, Space
+
+SPACE = Space({"lr": Float(1e-3, 1, log=True), "width": Int(1, 8), "kind": Choice(["a", "b"]), "fixed": 3})
+SCHEDULERS: dict[str, Any] = {
+    "full": lambda sampler: Full(12, epochs=4, sampler=sampler),
+    "halving": lambda sampler: SuccessiveHalving(12, max_epochs=9, sampler=sampler),
+    "hyperband": lambda sampler: Hyperband(max_epochs=4, eta=2, sampler=sampler),
+    "asha": lambda sampler: ASHA(12, max_epochs=9, sampler=sampler),
+    "stopping": lambda sampler: ASHA(12, max_epochs=9, mode="stopping", sampler=sampler),
+    "median": lambda sampler: Median(12, epochs=4, sampler=sampler),
+    "lcm": lambda sampler: LCM(12, epochs=8, sampler=sampler),
+}
+SAMPLERS: dict[str, Any] = {
+    "random": "random",
+    "grid": {"name": "grid", "counts": {"lr": 3, "width": 4}},
+    "sobol": SobolSampler(),
+}
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS.values(), ids=SCHEDULERS)
+@pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
+def test_any_sampler_with_any_scheduler(scheduler: Any, sampler: Any) -> None:
+    strategy = scheduler(sampler).bind(SPACE, seed=4)
+    result = simulate(strategy, SPACE, Problem(lambda trial, progress: trial / progress), rows=3)
+    assert len(result.trials) == strategy.plan().trials
+    proposals = Full(12, epochs=1, sampler=sampler).bind(SPACE, seed=4).ask(12)
+    for order in proposals[: len(result.trials)]:
+        assert isinstance(order, Start)
+        assert order.config == result.trials[order.trial].config  # whoever spends the budget
+
+
+def test_a_grid_has_every_combination_once() -> None:
+    sampler = GridSampler({"lr": 2, "width": 3})
+    orders = Full(sampler.size(SPACE), epochs=1, sampler=sampler).bind(SPACE).ask(99)
+    configs = [order.config for order in orders if isinstance(order, Start)]
+    assert [(c["lr"], c["width"], c["kind"]) for c in configs] == list(
+        itertools.product([0.001, 1.0], [1, 4, 8], ["a", "b"])
+    )
+    with pytest.raises(ValueError, match="trials: must be at most the grid's 12 configs, got 13"):
+        Full(13, epochs=1, sampler=sampler).bind(SPACE)
+
+
+def test_sobol_fills_the_space_more_evenly_than_chance() -> None:
+    """Each sixteenth of an axis has one of the first sixteen points."""
+    orders = Full(16, epochs=1, sampler="sobol").bind({"x": Float(0, 1), "y": Float(0, 1)}, seed=3).ask(16)
+    points = np.array([[o.config["x"], o.config["y"]] for o in orders if isinstance(o, Start)])
+    for axis in points.T:
+        assert sorted(np.floor(axis * 16)) == list(range(16))
+
+
+def test_random_is_full_training_of_random_configs() -> None:
+    assert Random(5, epochs=2).bind(SPACE, seed=9).ask(5) == Full(5, epochs=2).bind(SPACE, seed=9).ask(5)
