@@ -9,8 +9,19 @@ import numpy as np
 import pytest
 from tests.search.simulator import Problem, simulate
 
-from shoal.search import ASHA, LCM, Full, GridSampler, Hyperband, Median, Random, SobolSampler, SuccessiveHalving
-from shoal.search.protocol import Start
+from shoal.search import (
+    ASHA,
+    LCM,
+    Full,
+    GridSampler,
+    Hyperband,
+    Median,
+    OptunaSampler,
+    Random,
+    SobolSampler,
+    SuccessiveHalving,
+)
+from shoal.search.protocol import Report, Start
 from shoal.space import Choice, Float, Int, Space
 
 SPACE = Space({"lr": Float(1e-3, 1, log=True), "width": Int(1, 8), "kind": Choice(["a", "b"]), "fixed": 3})
@@ -27,6 +38,7 @@ SAMPLERS: dict[str, Any] = {
     "random": "random",
     "grid": {"name": "grid", "counts": {"lr": 3, "width": 4}},
     "sobol": SobolSampler(),
+    "tpe": OptunaSampler(),
 }
 
 
@@ -36,6 +48,8 @@ def test_any_sampler_with_any_scheduler(scheduler: Any, sampler: Any) -> None:
     strategy = scheduler(sampler).bind(SPACE, seed=4)
     result = simulate(strategy, SPACE, Problem(lambda trial, progress: trial / progress), rows=3)
     assert len(result.trials) == strategy.plan().trials
+    if sampler == OptunaSampler():
+        return  # it depends on the reports
     proposals = Full(12, epochs=1, sampler=sampler).bind(SPACE, seed=4).ask(12)
     for order in proposals[: len(result.trials)]:
         assert isinstance(order, Start)
@@ -59,6 +73,30 @@ def test_sobol_fills_the_space_more_evenly_than_chance() -> None:
     points = np.array([[o.config["x"], o.config["y"]] for o in orders if isinstance(o, Start)])
     for axis in points.T:
         assert sorted(np.floor(axis * 16)) == list(range(16))
+
+
+@pytest.mark.parametrize("kind", ["tpe", "nsgaii"])
+def test_a_model_finds_the_good_part_of_a_space(kind: str) -> None:
+    """A bowl with its bottom at lr = 0.1, width 8: later configs are nearer to it than random ones are."""
+    settings = {"n_startup_trials": 10} if kind == "tpe" else {"population_size": 10}
+    bound = Full(80, epochs=1, sampler=OptunaSampler(kind, settings)).bind(SPACE, seed=2)
+    far = []
+    for _ in range(80):
+        (order,) = bound.ask(1)
+        assert isinstance(order, Start)
+        config = order.config
+        assert SPACE.check(config) == config
+        far.append((np.log10(config["lr"]) + 1) ** 2 + (config["width"] - 8) ** 2 / 49)
+        bound.tell(Report(order.trial, 1, float("nan") if order.trial % 9 == 8 else far[-1]))
+    chance = [(u * 3 - 2) ** 2 + (1 - v) ** 2 for u, v in np.random.default_rng(0).random((1000, 2))]
+    assert np.mean(far[40:]) < (0.3 if kind == "tpe" else 0.9) * np.mean(chance)
+
+
+def test_what_optuna_does_not_know_is_refused() -> None:
+    with pytest.raises(ValueError, match="kind: must be one of tpe, gp, cmaes, nsgaii, got 'best'"):
+        OptunaSampler("best")
+    with pytest.raises(ValueError, match=r"sampler: .*unexpected keyword argument 'speed'"):
+        Full(3, epochs=1, sampler=OptunaSampler(settings={"speed": 1})).bind(SPACE)
 
 
 def test_random_is_full_training_of_random_configs() -> None:

@@ -19,6 +19,7 @@ from shoal.search.grid import Grid
 from shoal.search.halving import Hyperband, SuccessiveHalving
 from shoal.search.lcm import LCM
 from shoal.search.median import Median
+from shoal.search.optuna import OptunaSampler
 from shoal.search.pbt import PBT
 from shoal.search.protocol import Strategy
 from shoal.search.random import Random
@@ -36,6 +37,7 @@ __all__ = [
     "GridSampler",
     "Hyperband",
     "Median",
+    "OptunaSampler",
     "Random",
     "RandomSampler",
     "Resample",

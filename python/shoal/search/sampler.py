@@ -140,18 +140,23 @@ class _SobolConfigs(_Fixed):
         return self.space.from_unit(self.points[trial][: len(self.space.parameters)])
 
 
-SAMPLERS: dict[str, type[Sampler]] = {"random": RandomSampler, "grid": GridSampler, "sobol": SobolSampler}
-
-
 def read_sampler(given: Any) -> Sampler:
-    """Return a sampler from a sampler, its name, its description, or an object with ``ask`` and ``tell``."""
-    names = SAMPLERS | {cls.__name__: cls for cls in SAMPLERS.values()}
+    """Return a sampler from a sampler, its name, or its description."""
+    from shoal.search.optuna import OptunaSampler  # which is a sampler itself
+
+    known: dict[str, type[Sampler]] = {
+        "random": RandomSampler,
+        "grid": GridSampler,
+        "sobol": SobolSampler,
+        "optuna": OptunaSampler,
+    }
+    names = known | {cls.__name__: cls for cls in known.values()}
     if isinstance(given, Sampler):
         return given
     if isinstance(given, str):
         given = {"name": given}
     if not isinstance(given, Mapping) or given.get("name") not in names:
-        raise ValueError(f"sampler: must be one of {', '.join(SAMPLERS)}, or a table with its name, got {given!r}")
+        raise ValueError(f"sampler: must be one of {', '.join(known)}, or a table with its name, got {given!r}")
     arguments = {name: value for name, value in given.items() if name != "name"}
     sampler = names[given["name"]]
     try:

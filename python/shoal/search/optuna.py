@@ -1,0 +1,112 @@
+"""Optuna's samplers: models that learn from the reports which configs to try next (extra ``optuna``)."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from shoal.search.keyed import keyed
+from shoal.search.protocol import Config, Report
+from shoal.search.sampler import Proposals, Sampler
+from shoal.space import Float, Int, Ordinal, Parameter, Space
+
+_KINDS = {"tpe": "TPESampler", "gp": "GPSampler", "cmaes": "CmaEsSampler", "nsgaii": "NSGAIISampler"}
+
+
+@dataclass(frozen=True)
+class OptunaSampler(Sampler):
+    """A sampler of Optuna (Akiba et al. 2019), driven by ask and tell.
+
+    Intermediate scores are reported too. A trial that ends before the longest training seen is told as pruned, a
+    diverged one as failed. Numbers keep their scale; an ordinal is a whole number, its place; choices are categories.
+    Proposals depend on the order of the reports.
+
+    Args:
+        kind: ``"tpe"`` (tree of Parzen estimators), ``"gp"`` (Gaussian process; needs PyTorch), ``"cmaes"`` (needs the
+            package cmaes) or ``"nsgaii"``.
+        settings: Further arguments of Optuna's class, such as ``{"n_startup_trials": 20}``; the seed is the study's.
+    """
+
+    kind: str = "tpe"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kind not in _KINDS:
+            raise ValueError(f"kind: must be one of {', '.join(_KINDS)}, got {self.kind!r}")
+        if not isinstance(self.settings, Mapping) or "seed" in self.settings:
+            raise ValueError(f"settings: must map arguments of Optuna's class, without seed; got {self.settings!r}")
+        object.__setattr__(self, "settings", dict(self.settings))
+
+    def bind(self, space: Space, seed: int, trials: int) -> Proposals:  # noqa: ARG002
+        """Return a fresh Optuna study."""
+        try:
+            import optuna
+        except ImportError:
+            raise ValueError("sampler: needs Optuna, which is not installed: pip install 'shoal[optuna]'") from None
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            try:
+                sampler = getattr(optuna.samplers, _KINDS[self.kind])(
+                    seed=int(keyed(seed, "optuna").integers(2**31)), **self.settings
+                )
+            except (TypeError, ImportError) as error:
+                raise ValueError(f"sampler: {error}") from None
+            return _Asked(space, optuna.create_study(sampler=sampler))
+
+
+class _Asked:
+    """An Optuna study that is asked and told."""
+
+    def __init__(self, space: Space, study: Any) -> None:
+        self._space, self._study = space, study
+        self._distributions = {name: _distribution(each) for name, each in space.parameters.items()}
+        self._trials: dict[int, Any] = {}
+        self._reported: dict[int, int] = {}  # the latest progress of each
+        self._longest = 0
+
+    def propose(self, trial: int) -> Config:
+        """Return Optuna's next config."""
+        asked = self._trials[trial] = self._study.ask(self._distributions)
+        values = {name: _value(each, asked.params[name]) for name, each in self._space.parameters.items()}
+        return self._space.check({**self._space.values, **values})
+
+    def observe(self, report: Report, *, last: bool) -> None:
+        """Tell Optuna."""
+        from optuna.trial import TrialState
+
+        trial = self._trials[report.trial]
+        self._longest = max(self._longest, report.progress)
+        if not report.diverged and self._reported.get(report.trial) != report.progress:
+            trial.report(report.score, report.progress)
+            self._reported[report.trial] = report.progress
+        if not last:
+            return
+        del self._trials[report.trial]
+        self._reported.pop(report.trial, None)
+        if report.diverged:
+            self._study.tell(trial, state=TrialState.FAIL)
+        elif report.progress < self._longest:
+            self._study.tell(trial, state=TrialState.PRUNED)
+        else:
+            self._study.tell(trial, report.score)
+
+
+def _distribution(parameter: Parameter) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    match parameter:
+        case Float():
+            return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
+        case Int():
+            return IntDistribution(parameter.low, parameter.high, log=parameter.log)
+        case Ordinal():
+            return IntDistribution(0, len(parameter.values) - 1)
+        case _:
+            return CategoricalDistribution(list(range(len(parameter.grid()))))
+
+
+def _value(parameter: Parameter, told: Any) -> Any:
+    return told if isinstance(parameter, Float | Int) else parameter.grid()[told]
