@@ -99,7 +99,7 @@ def simulate(strategy: Strategy, space: Space, problem: Problem, *, rows: int = 
 
 
 def _carry_out(orders: list[Order], trials: dict[int, Trial], space: Space, problem: Problem) -> None:
-    heirs = {order.trial for order in orders if isinstance(order, Inherit)}
+    before = {number: (trial.state, trial.score) for number, trial in trials.items()}
     assert len({order.trial for order in orders}) == len(orders), "two orders for one trial"
     for order in orders:
         if isinstance(order, Start):
@@ -117,11 +117,10 @@ def _carry_out(orders: list[Order], trials: dict[int, Trial], space: Space, prob
             )
             trial.config = order.config
         if isinstance(order, Inherit):
-            donor = trials[order.donor]
-            assert order.donor not in heirs, "an heir is a donor"
-            assert donor.score is not None
-            assert is_finite(donor.score), "a diverged donor"
-            trial.state, trial.score = donor.state, donor.score
+            state, score = before[order.donor]
+            assert score is not None
+            assert is_finite(score), "a diverged donor"
+            trial.state, trial.score = state, score
         if isinstance(order, Stop):
             assert order.why
             trial.stopped = order.why

@@ -15,8 +15,10 @@ from shoal.search.asha import ASHA
 from shoal.search.base import Search
 from shoal.search.explore import FactorRange, Factors, Resample
 from shoal.search.full import Full
+from shoal.search.genetic import Genetic
 from shoal.search.grid import Grid
 from shoal.search.halving import Hyperband, SuccessiveHalving
+from shoal.search.hypersearch import HyperSearch
 from shoal.search.lcm import LCM
 from shoal.search.median import Median
 from shoal.search.optuna import OptunaSampler
@@ -33,8 +35,10 @@ __all__ = [
     "FactorRange",
     "Factors",
     "Full",
+    "Genetic",
     "Grid",
     "GridSampler",
+    "HyperSearch",
     "Hyperband",
     "Median",
     "OptunaSampler",
@@ -50,7 +54,8 @@ __all__ = [
 ]
 
 _SEARCHES: dict[str, type[Search]] = {
-    cls.__name__: cls for cls in (Random, Grid, Full, SuccessiveHalving, Hyperband, ASHA, LCM, Median, PBT)
+    cls.__name__: cls
+    for cls in (Random, Grid, Full, SuccessiveHalving, Hyperband, ASHA, LCM, Median, PBT, Genetic, HyperSearch)
 }
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shoal.search.base import Search, one_unit
 from shoal.search.exploit import EXPLOIT, quantile_size
 from shoal.search.explore import Explore, Factors, Scaling, read_rule
 from shoal.search.keyed import keyed, pick
-from shoal.search.protocol import Config, Inherit, Order, Plan, Report, Resume, Start, Strategy, Unit, rank_key
-from shoal.search.tracker import Tracker, ended
+from shoal.search.protocol import Config, Plan, Report, Strategy, Unit, rank_key
+from shoal.search.rounds import Rounds
 from shoal.space import Space, is_hot
 from shoal.space.checks import fraction, real, whole
 
@@ -94,19 +94,13 @@ class PBT(Search):
         return Evolution(self, space, seed)
 
 
-class Evolution(Tracker):
-    """Bound `PBT`: collects the reports of a round, and decides when the last has come."""
+class Evolution(Rounds):
+    """Bound `PBT`: losers inherit from winners."""
 
     def __init__(self, search: PBT, space: Space, seed: int) -> None:
-        self._ends, unit = search.rounds()
-        super().__init__(unit)
-        self._search, self._space, self._seed = search, space, seed
+        super().__init__(search.population, *search.rounds(), space, seed)
+        self._search = search
         self._rules = search.rules(space)
-        self._round = 0
-        self._first = 0  # id of the first member; a population that died out is followed by the next ids,
-        self._offset = 0  # whose progress counts from the end of the round in which it died
-        self._configs: dict[int, Config] = {}
-        self._reports: dict[int, Report] = {}
 
     def plan(self) -> Plan:
         """Return the plan: its lines say rounds, selection, and what is explored."""
@@ -124,50 +118,11 @@ class Evolution(Tracker):
         )
         return Plan(search.population, search.population * ends[-1], self.unit, lines)
 
-    @property
-    def _exhausted(self) -> bool:
-        return self._round == len(self._ends)
+    def _donors(self, reports: Sequence[Report]) -> dict[int, int]:
+        return EXPLOIT[self._search.exploit](sorted(reports, key=rank_key), self._search.quantile, self._pick)
 
-    def _fill(self, free_rows: int) -> Iterable[Order]:
-        first = self._first + len(self._configs)
-        last = min(first + free_rows, self._first + self._search.population)
-        for trial in range(first, last):
-            self._configs[trial] = self._space.sample(keyed(self._seed, "sample", trial))
-        return [Start(trial, self._configs[trial], self._target) for trial in range(first, last)]
-
-    def _decide(self, report: Report) -> Iterable[Order]:
-        self._reports[report.trial] = report
-        if len(self._reports) < self._search.population:
-            return []
-        reports = [self._reports.pop(trial) for trial in sorted(self._reports)]
-        self._round += 1
-        if self._exhausted:
-            return [ended(report) for report in reports]
-        return self._replace(reports) if all(report.diverged for report in reports) else self._evolve(reports)
-
-    def _replace(self, reports: Sequence[Report]) -> Iterable[Order]:
-        self._first += self._search.population
-        self._offset = self._ends[self._round - 1]
-        self._configs.clear()  # so that the next ``ask`` starts new trials
-        return [ended(report) for report in reports]
-
-    def _evolve(self, reports: Sequence[Report]) -> Iterable[Order]:
-        exploit = EXPLOIT[self._search.exploit]
-        donors = exploit(sorted(reports, key=rank_key), self._search.quantile, self._pick)
-        heirs = [self._inherit(report, donors[report.trial]) for report in reports if report.trial in donors]
-        others = [Resume(report.trial, self._target) for report in reports if report.trial not in donors]
-        return [*heirs, *others]  # copies come before any donor trains on
-
-    def _inherit(self, heir: Report, donor: int) -> Order:
-        rng = keyed(self._seed, "explore", heir.trial, self._round)
-        config = self._space.perturb(self._configs[donor], self._rules, rng)
-        self._configs[heir.trial] = config
-        return Inherit(heir.trial, donor, config, self._target, "diverged" if heir.diverged else "exploit")
+    def _heir_config(self, heir: int, config: Config) -> Config:
+        return self._space.perturb(config, self._rules, keyed(self._seed, "explore", heir, self._round))
 
     def _pick(self, member: int, others: Sequence[Report]) -> Report:
         return pick(keyed(self._seed, "exploit", member, self._round), others)
-
-    @property
-    def _target(self) -> int:
-        """Progress at which the current round ends, for the members there are."""
-        return self._ends[self._round] - self._offset

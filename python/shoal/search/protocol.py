@@ -6,7 +6,7 @@ clocks or MPI.
 
 A trial trains from the order that starts or resumes it until it reports; then it waits for its next order, which may
 come with a later report. What ``tell`` returns may need more rows than there are: rows are the manager's concern, who
-may park whatever is not training. `Inherit` means the donor's state at the moment of the order.
+may park whatever is not training. `Inherit` means the donor's state before any order of the same answer.
 """
 
 from __future__ import annotations
