@@ -35,7 +35,7 @@ add_library(shoal::shoal ALIAS shoal_core)
 set_target_properties(shoal_core PROPERTIES OUTPUT_NAME shoal EXPORT_NAME shoal)
 target_compile_features(shoal_core PUBLIC cxx_std_20)
 target_compile_options(shoal_core PRIVATE
-  $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off> $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;--threads=2>)
+  $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off> $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;--threads=2;--fmad=false;--ftz=true;-Xcompiler=-ffp-contract=off>)
 target_include_directories(shoal_core
   PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/csrc/include> $<INSTALL_INTERFACE:include>
   PRIVATE csrc ${cuda_include})

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "core/buffer.h"
 #include "shoal/error.h"
@@ -36,14 +35,18 @@ class Current {
  public:
   explicit Current(int device) {
     check(cudaGetDevice(&before_), "asking for the current device");
-    check(cudaSetDevice(device), "choosing a device");
+    changed_ = before_ != device;  // choosing one makes a context on it
+    if (changed_) check(cudaSetDevice(device), "choosing a device");
   }
-  ~Current() { static_cast<void>(cudaSetDevice(before_)); }
+  ~Current() {
+    if (changed_) static_cast<void>(cudaSetDevice(before_));
+  }
   Current(const Current&) = delete;
   Current& operator=(const Current&) = delete;
 
  private:
   int before_ = 0;
+  bool changed_ = false;
 };
 
 // Memory of the device that is current when it is made; not zeroed.
@@ -98,29 +101,6 @@ class Stream {
 
  private:
   cudaStream_t stream_ = nullptr;
-};
-
-// Many small things that go to the device as one copy, each on a 64-byte boundary.
-class Parcel {
- public:
-  // Returns its offset.
-  template <class T>
-  std::size_t add(const T* from, std::size_t count) {
-    static_assert(std::is_trivially_copyable_v<T>);
-    const std::size_t at = (bytes_.size() + kAlignment - 1) / kAlignment * kAlignment;
-    bytes_.resize(at + count * sizeof(T));
-    if (count) std::memcpy(bytes_.data() + at, from, count * sizeof(T));
-    return at;
-  }
-  template <class T>
-  std::size_t add(const std::vector<T>& items) {
-    return add(items.data(), items.size());
-  }
-  std::size_t size() const { return bytes_.size(); }
-  void send(const Stream& stream, const Memory& to) const { stream.copy(bytes_.data(), bytes_.size(), to.data()); }
-
- private:
-  std::vector<std::byte> bytes_;
 };
 
 }  // namespace shoal::cuda

@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::int64_t kPiece = 256;  // samples of an evaluation that one team takes
 constexpr std::size_t kProductBytes = kProductFloats * sizeof(float);
-constexpr int kMostBlocks = 64;  // of a team; with more, waiting for each other costs more than they bring
+// Blocks of a team whose steps are short: with more, waiting for each other costs more than they bring.
+constexpr std::int64_t kMostBlocks = 64, kLongStep = 250'000'000;  // multiply-adds
 
 std::size_t bytes_of(std::int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); }
 
@@ -38,10 +39,19 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
     return {data, [owner, pool = shared_from_this()](std::byte*) { pool->give_back(std::move(*owner)); }};
   }
 
- private:
-  void give_back(Memory memory) {
+  void release() {
     const std::scoped_lock lock(mutex_);
-    free_[memory.size()].push_back(std::move(memory));
+    free_.clear();
+  }
+
+ private:
+  void give_back(Memory memory) noexcept {
+    try {
+      const std::scoped_lock lock(mutex_);
+      free_[memory.size()].push_back(std::move(memory));
+    } catch (const std::bad_alloc&) {  // then it is freed at once
+      static_cast<void>(memory);
+    }
   }
 
   std::mutex mutex_;
@@ -51,7 +61,7 @@ class BlockPool : public std::enable_shared_from_this<BlockPool> {
 // A dataset's copy in the device's memory, or the arrays themselves where they are there already.
 class ResidentData {
  public:
-  ResidentData(const Data& data, const Stream& stream) : identity_(data.set().identity) {
+  ResidentData(const Data& data, int device, const Stream& stream) : identity_(data.set().identity), device_(device) {
     const Dataset& set = data.set();
     view_ = {.samples = set.samples,
              .features = data.features(),
@@ -76,13 +86,15 @@ class ResidentData {
     stream.copy(from, copies_.back().size(), copies_.back().data());
     return copies_.back().as<T>();
   }
-  static bool on_device(const void* pointer) {
+  bool on_device(const void* pointer) const {
     cudaPointerAttributes attributes{};
     check(cudaPointerGetAttributes(&attributes, pointer), "looking at a pointer");
-    return attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged;
+    return attributes.type == cudaMemoryTypeManaged ||
+           (attributes.type == cudaMemoryTypeDevice && attributes.device == device_);
   }
 
   std::uint64_t identity_;
+  int device_;
   std::vector<Memory> copies_;
   DeviceData view_{};
 };
@@ -91,13 +103,14 @@ class ResidentData {
 struct ResidentPlan {
   std::shared_ptr<const Program> owner;  // while it lives, its address is its name
   DeviceProgram program;
-  std::int64_t widest;
+  std::int64_t widest, multiply_adds;
   Memory stages;
 
   ResidentPlan(std::shared_ptr<const Program> owner_, const Plan& plan, const Stream& stream)
       : owner(std::move(owner_)),
         program(plan.program),
         widest(plan.widest),
+        multiply_adds(plan.multiply_adds),
         stages(plan.stages.size() * sizeof(DeviceStage)) {
     stream.copy(plan.stages.data(), stages.size(), stages.data());
     stream.wait();
@@ -110,20 +123,70 @@ struct Demand {
   std::int64_t jobs = 0;
   std::int64_t workspace = 0;  // floats of one team
   std::int64_t widest = 1;     // tiles of the largest product
+  std::int64_t multiply_adds = 0;
   std::size_t shared_bytes = kProductBytes;
 
   void add(const ResidentPlan& plan) {
     ++jobs;
     workspace = std::max(workspace, plan.program.floats);
     widest = std::max(widest, plan.widest);
+    multiply_adds = std::max(multiply_adds, plan.multiply_adds);
   }
 };
 
+// Device memory that is kept from call to call, and grows.
+class Reserve {
+ public:
+  template <class T>
+  T* take(std::size_t count) {
+    if (memory_.size() < count * sizeof(T)) {
+      memory_ = Memory();  // first give back
+      memory_ = Memory(count * sizeof(T));
+    }
+    return memory_.as<T>();
+  }
+  std::size_t size() const { return memory_.size(); }
+
+ private:
+  Memory memory_;
+};
+
+// The memory of one launch.
+struct Room {
+  Reserve workspaces, control, jobs, results, rates;
+};
+
+// Members that are trained by one launch, all that it needs being there.
+struct TrainBatch {
+  std::vector<const Job*> jobs;
+  bool on_chip = false;
+  std::size_t shared_bytes = 0, points = 0;  // of a learning curve
+  TrainLaunch launch{};
+  Counters* counters = nullptr;  // on the device, as the losses
+  float* losses = nullptr;
+};
+
 class CudaEngine final : public Engine {
+  // Tries again without what is only kept to save time.
+  template <class Body>
+  auto with_room(const Body& body) {
+    try {
+      return body();
+    } catch (const OutOfMemory&) {
+      stream_.wait();
+      pool_->release();
+      for (Room& room : rooms_) room = Room{};
+      data_.clear();
+    }
+    return body();
+  }
+
  public:
   CudaEngine(Loss loss, int device) : loss_(loss), device_(device) {
     processors_ = attribute(cudaDevAttrMultiProcessorCount);
     shared_bytes_ = static_cast<std::size_t>(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin));
+    half_processor_ = static_cast<std::size_t>(attribute(cudaDevAttrMaxSharedMemoryPerMultiprocessor)) / 2 -
+                      static_cast<std::size_t>(attribute(cudaDevAttrReservedSharedMemoryPerBlock));
     allow_shared_memory(train_kernel);
     allow_shared_memory(evaluate_kernel);
   }
@@ -133,7 +196,7 @@ class CudaEngine final : public Engine {
     Member member = std::move(fresh);
     const std::shared_ptr<Buffer> whole = std::move(member.block);
     member.block = std::make_shared<Buffer>(sizeof(BlockHeader));
-    member.device = pool_->take(bytes_of(member.floats));
+    member.device = with_room([&] { return pool_->take(bytes_of(member.floats)); });
     write(whole->data(), member);
     return member;
   }
@@ -161,7 +224,7 @@ class CudaEngine final : public Engine {
       counters.push_back(move.source->counters());
       saved.push_back(move.source->device);
       if (std::none_of(moves.begin(), moves.end(), overwrites)) continue;
-      saved.back() = pool_->take(bytes_of(move.source->floats));
+      saved.back() = with_room([&] { return pool_->take(bytes_of(move.source->floats)); });
       stream_.copy(move.source->device.get(), bytes_of(move.source->floats), saved.back().get());
     }
     for (std::size_t i = 0; i < moves.size(); ++i) {
@@ -173,17 +236,38 @@ class CudaEngine final : public Engine {
 
   void train(const TrainContext& context, const std::vector<Job>& jobs) override {
     const Current current(device_);
-    std::vector<const Job*> on_chip, in_memory;
-    for (const Job& job : jobs) (fits_on_chip(*job.member) ? on_chip : in_memory).push_back(&job);
-    train(context, on_chip, true);
-    train(context, in_memory, false);
+    forget_plans();
+    TrainBatch on_chip{.on_chip = true}, in_memory;
+    for (const Job& job : jobs) (fits_on_chip(*job.member, jobs.size()) ? on_chip : in_memory).jobs.push_back(&job);
+    // Memory may be short: all of it is taken before any member changes.
+    with_room([&] {
+      prepare(context, on_chip, rooms_[0]);
+      prepare(context, in_memory, rooms_[1]);
+    });
+    for (const TrainBatch* batch : {&on_chip, &in_memory}) {
+      if (!batch->jobs.empty()) start(train_kernel, batch->launch, batch->shared_bytes);
+    }
+    collect(on_chip);
+    collect(in_memory);
   }
 
   void evaluate(const Data& data, const std::vector<const Member*>& members, float* losses, float* accuracy) override {
     const Current current(device_);
+    forget_plans();
+    with_room([&] { evaluate_all(data, members, losses, accuracy); });
+  }
+
+  void predict(const Data& data, const Member& member, float* out) override {
+    const Current current(device_);
+    forget_plans();
+    with_room([&] { predict_all(data, member, out); });
+  }
+
+ private:
+  void evaluate_all(const Data& data, const std::vector<const Member*>& members, float* losses, float* accuracy) {
     const std::int64_t pieces = (data.samples() + kPiece - 1) / kPiece;
     const std::size_t count = members.size() * static_cast<std::size_t>(pieces);
-    Sums* const sums = reserve<Sums>(results_, count);
+    Sums* const sums = rooms_[0].results.take<Sums>(count);
     std::vector<EvaluateJob> jobs;
     Demand demand;
     for (const Member* member : members) {
@@ -192,7 +276,7 @@ class CudaEngine final : public Engine {
         jobs.push_back(job);
       });
     }
-    run(data, jobs, demand);
+    run(resident(data), jobs, demand);
     std::vector<Sums> parts(count);
     stream_.copy(sums, count * sizeof(Sums), parts.data());
     stream_.wait();
@@ -209,23 +293,23 @@ class CudaEngine final : public Engine {
     }
   }
 
-  void predict(const Data& data, const Member& member, float* out) override {
-    const Current current(device_);
+  void predict_all(const Data& data, const Member& member, float* out) {
     const std::int64_t outputs = member.program->outputs;
     const auto count = static_cast<std::size_t>(data.samples() * outputs);
-    float* const on_device = reserve<float>(results_, count);
+    float* const on_device = rooms_[0].results.take<float>(count);
     std::vector<EvaluateJob> jobs;
     Demand demand;
     for_pieces(data, member, demand, [&](EvaluateJob job) {
       job.outputs = on_device + job.first * outputs;
       jobs.push_back(job);
     });
-    run(data, jobs, demand);
+    // What is predicted once is not kept.
+    const ResidentData inputs(data, device_, stream_);
+    run(inputs.view(), jobs, demand);
     stream_.copy(on_device, count * sizeof(float), out);
     stream_.wait();
   }
 
- private:
   int attribute(cudaDeviceAttr which) const {
     int value = 0;
     check(cudaDeviceGetAttribute(&value, which, device_), "reading the device's limits");
@@ -238,7 +322,12 @@ class CudaEngine final : public Engine {
           "asking for shared memory");
   }
 
-  bool fits_on_chip(const Member& member) const { return kProductBytes + bytes_of(member.floats) <= shared_bytes_; }
+  // Shared memory belongs to one block, so only where there are as many members as processors; and a second block must
+  // fit beside it, to hide what the first one waits for.
+  bool fits_on_chip(const Member& member, std::size_t members) const {
+    const bool crowded = members >= static_cast<std::size_t>(processors_);
+    return crowded && kProductBytes + bytes_of(member.floats) <= std::min(shared_bytes_, half_processor_);
+  }
 
   // The kernels' copy of a dataset. The latest few stay, such as training, validation and test data.
   const DeviceData& resident(const Data& data) {
@@ -249,32 +338,27 @@ class CudaEngine final : public Engine {
       data_.splice(data_.begin(), data_, found);
     } else {
       if (data_.size() == kMost) data_.pop_back();
-      data_.emplace_front(data, stream_);
+      data_.emplace_front(data, device_, stream_);
     }
     return data_.front().view();
   }
 
-  const ResidentPlan& plan_for(const Member& member, const Shape& raw, std::int64_t rows, Use use) {
+  // Of networks that no member has any more.
+  void forget_plans() {
     std::erase_if(plans_, [](const auto& entry) { return entry.second.owner.use_count() == 1; });
+  }
+
+  const ResidentPlan& plan_for(const Member& member, const Shape& raw, std::int64_t rows, Use use) {
     const auto key = std::make_tuple(member.program.get(), raw, rows, use);
     const auto found = plans_.find(key);
     if (found != plans_.end()) return found->second;
     return plans_.try_emplace(key, member.program, plan(*member.program, raw, rows, use), stream_).first->second;
   }
 
-  template <class T>
-  T* reserve(Memory& memory, std::size_t count) {
-    if (memory.size() < count * sizeof(T)) {
-      memory = Memory();  // first give back
-      memory = Memory(count * sizeof(T));
-    }
-    return memory.as<T>();
-  }
-
   // As many teams as the device holds at once, or as there are jobs; fewer where its memory is short. Blocks that are
   // left over make the teams larger.
   template <class Launch>
-  Teams teams_for(void (*kernel)(Launch), const Demand& demand) {
+  Teams teams_for(void (*kernel)(Launch), const Demand& demand, Room& room) {
     int resident = 0;
     check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, kThreads, demand.shared_bytes),
           "asking how many blocks fit");
@@ -282,15 +366,15 @@ class CudaEngine final : public Engine {
     std::int64_t teams = std::min(demand.jobs, blocks);
     std::size_t free = 0, total = 0;
     check(cudaMemGetInfo(&free, &total), "asking for free memory");
-    const std::size_t one = bytes_of(demand.workspace), available = workspaces_.size() + free / 10 * 9;
+    const std::size_t one = bytes_of(demand.workspace), available = room.workspaces.size() + free / 2;
     if (one > 0) teams = std::min(teams, static_cast<std::int64_t>(available / one));
     if (teams == 0) throw OutOfMemory(one);
+    const std::int64_t most = demand.multiply_adds < kLongStep ? kMostBlocks : blocks;
     const bool splits = demand.shared_bytes == kProductBytes;  // what is on chip belongs to one block
-    const std::int64_t size =
-        splits ? std::clamp<std::int64_t>(blocks / teams, 1, std::min<std::int64_t>(kMostBlocks, demand.widest)) : 1;
+    const std::int64_t size = splits ? std::clamp<std::int64_t>(blocks / teams, 1, std::min(most, demand.widest)) : 1;
     const auto count = static_cast<std::size_t>(teams);
-    float* const workspaces = reserve<float>(workspaces_, count * static_cast<std::size_t>(demand.workspace));
-    auto* const control = reserve<unsigned>(control_, 2 * count + 1);
+    auto* const workspaces = room.workspaces.take<float>(count * static_cast<std::size_t>(demand.workspace));
+    auto* const control = room.control.take<unsigned>(2 * count + 1);
     stream_.zero(control, (2 * count + 1) * sizeof(unsigned));
     return {.size = static_cast<int>(size),
             .count = static_cast<int>(teams),
@@ -312,7 +396,8 @@ class CudaEngine final : public Engine {
           "starting a kernel");
   }
 
-  void train(const TrainContext& context, const std::vector<const Job*>& jobs, bool on_chip);
+  void prepare(const TrainContext& context, TrainBatch& batch, Room& room);
+  void collect(const TrainBatch& batch);
 
   template <class Body>
   void for_pieces(const Data& data, const Member& member, Demand& demand, const Body& body) {
@@ -328,12 +413,12 @@ class CudaEngine final : public Engine {
     }
   }
 
-  void run(const Data& data, const std::vector<EvaluateJob>& jobs, const Demand& demand) {
+  void run(const DeviceData& on_device, const std::vector<EvaluateJob>& jobs, const Demand& demand) {
     if (jobs.empty()) return;
-    const DeviceData& on_device = resident(data);
-    auto* const queue = reserve<EvaluateJob>(jobs_, jobs.size());
+    Room& room = rooms_[0];
+    auto* const queue = room.jobs.take<EvaluateJob>(jobs.size());
     stream_.copy(jobs.data(), jobs.size() * sizeof(EvaluateJob), queue);
-    const Teams teams = teams_for(evaluate_kernel, demand);
+    const Teams teams = teams_for(evaluate_kernel, demand, room);
     start(evaluate_kernel, EvaluateLaunch{.teams = teams, .data = on_device, .loss = loss_, .jobs = queue},
           demand.shared_bytes);
   }
@@ -341,10 +426,11 @@ class CudaEngine final : public Engine {
   Loss loss_;
   int device_;
   int processors_ = 0;
-  std::size_t shared_bytes_ = 0;  // that one block may ask for
+  std::size_t shared_bytes_ = 0;    // that one block may ask for
+  std::size_t half_processor_ = 0;  // that leaves room for another block
   Stream stream_;
   std::shared_ptr<BlockPool> pool_ = std::make_shared<BlockPool>();
-  Memory workspaces_, control_, jobs_, results_, rates_;
+  Room rooms_[2];
   std::list<ResidentData> data_;  // the latest first
   std::map<std::tuple<const Program*, Shape, std::int64_t, Use>, ResidentPlan> plans_;
 };
@@ -367,58 +453,65 @@ TrainJob train_job(const TrainContext& context, const Member& member, const Devi
           .augment_flip = h.augment_flip};
 }
 
-// Jobs with their parameters in shared memory, or all in global memory, as one launch.
-void CudaEngine::train(const TrainContext& context, const std::vector<const Job*>& jobs, bool on_chip) {
-  if (jobs.empty()) return;
+// Everything on the device that a launch needs.
+void CudaEngine::prepare(const TrainContext& context, TrainBatch& batch, Room& room) {
+  if (batch.jobs.empty()) return;
   const Data& data = context.data;
   const DeviceData& on_device = resident(data);
-  std::int64_t longest = 0, dropouts = 0;
-  for (const Job* job : jobs) {
+  std::int64_t longest = 0;
+  std::size_t dropouts = 0;
+  for (const Job* job : batch.jobs) {
     longest = std::max(longest, job->steps);
-    dropouts += static_cast<std::int64_t>(job->member->hyperparameters.dropout.size());
+    dropouts += job->member->hyperparameters.dropout.size();
   }
-  const auto count = jobs.size(), points = static_cast<std::size_t>((longest + context.record - 1) / context.record);
-  const std::size_t curves = count * sizeof(Counters), results = curves + count * points * sizeof(float);
-  std::byte* const out = reserve<std::byte>(results_, results);
-  auto* const counters_out = reinterpret_cast<Counters*>(out);
-  auto* const losses_out = reinterpret_cast<float*>(out + curves);
-  float* const rates_out = reserve<float>(rates_, static_cast<std::size_t>(dropouts));
+  const std::size_t count = batch.jobs.size();
+  batch.points = static_cast<std::size_t>((longest + context.record - 1) / context.record);
+  const std::size_t before_curves = count * sizeof(Counters), curves = count * batch.points * sizeof(float);
+  auto* const results = room.results.take<std::byte>(before_curves + curves);
+  batch.counters = reinterpret_cast<Counters*>(results);
+  batch.losses = reinterpret_cast<float*>(results + before_curves);
+  auto* const rates_on_device = room.rates.take<float>(dropouts);
 
   Demand demand;
   std::vector<TrainJob> queue;
   std::vector<Counters> counters;
   std::vector<float> rates;
   for (std::size_t i = 0; i < count; ++i) {
-    const Member& member = *jobs[i]->member;
+    const Member& member = *batch.jobs[i]->member;
     const std::int64_t rows = std::min(member.hyperparameters.batch_size, data.samples());
     const ResidentPlan& plan = plan_for(member, data.set().shape, rows, Use::training);
     demand.add(plan);
-    if (on_chip) demand.shared_bytes = std::max(demand.shared_bytes, kProductBytes + bytes_of(member.floats));
+    if (batch.on_chip) demand.shared_bytes = std::max(demand.shared_bytes, kProductBytes + bytes_of(member.floats));
     TrainJob job = train_job(context, member, plan.program);
-    job.counters = counters_out + i;
-    job.dropout = rates_out + rates.size();
-    job.losses = losses_out + i * points;
-    job.steps = jobs[i]->steps;
+    job.counters = batch.counters + i;
+    job.dropout = rates_on_device + rates.size();
+    job.losses = batch.losses + i * batch.points;
+    job.steps = batch.jobs[i]->steps;
     queue.push_back(job);
     counters.push_back(member.counters());
     rates.insert(rates.end(), member.hyperparameters.dropout.begin(), member.hyperparameters.dropout.end());
   }
-  const Teams teams = teams_for(train_kernel, demand);
-  auto* const queue_out = reserve<TrainJob>(jobs_, count);
-  stream_.copy(queue.data(), count * sizeof(TrainJob), queue_out);
-  stream_.copy(counters.data(), curves, counters_out);
-  stream_.copy(rates.data(), rates.size() * sizeof(float), rates_out);
-  check(cudaMemsetAsync(losses_out, 0xFF, results - curves, stream_.get()), "marking losses as missing");  // NaN
-  start(train_kernel,
-        TrainLaunch{.teams = teams, .data = on_device, .loss = loss_, .on_chip = on_chip, .jobs = queue_out},
-        demand.shared_bytes);
-  std::vector<float> losses(count * points);
-  stream_.copy(counters_out, curves, counters.data());
-  stream_.copy(losses_out, losses.size() * sizeof(float), losses.data());
+  const Teams teams = teams_for(train_kernel, demand, room);
+  auto* const queue_on_device = room.jobs.take<TrainJob>(count);
+  stream_.copy(queue.data(), count * sizeof(TrainJob), queue_on_device);
+  stream_.copy(counters.data(), before_curves, batch.counters);
+  stream_.copy(rates.data(), rates.size() * sizeof(float), rates_on_device);
+  check(cudaMemsetAsync(batch.losses, 0xFF, curves, stream_.get()), "marking losses as missing");  // NaN
+  stream_.wait();  // for what is copied from here
+  batch.shared_bytes = demand.shared_bytes;
+  batch.launch = {.teams = teams, .data = on_device, .loss = loss_, .on_chip = batch.on_chip, .jobs = queue_on_device};
+}
+
+void CudaEngine::collect(const TrainBatch& batch) {
+  const std::size_t count = batch.jobs.size();
+  std::vector<Counters> counters(count);
+  std::vector<float> losses(count * batch.points);
+  stream_.copy(batch.counters, count * sizeof(Counters), counters.data());
+  stream_.copy(batch.losses, losses.size() * sizeof(float), losses.data());
   stream_.wait();
   for (std::size_t i = 0; i < count; ++i) {
-    jobs[i]->member->counters() = counters[i];
-    std::copy_n(losses.begin() + static_cast<std::ptrdiff_t>(i * points), points, jobs[i]->losses);
+    batch.jobs[i]->member->counters() = counters[i];
+    std::copy_n(losses.begin() + static_cast<std::ptrdiff_t>(i * batch.points), batch.points, batch.jobs[i]->losses);
   }
 }
 

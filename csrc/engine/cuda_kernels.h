@@ -100,8 +100,8 @@ SHOAL_DEVICE float train_step(Team& team, const TrainLaunch& launch, const Train
 SHOAL_DEVICE void train_member(Team& team, const TrainLaunch& launch, const TrainJob& job, float* workspace) {
   float* const on_chip = shared_memory() + kProductFloats;
   if (launch.on_chip) copy_floats(job.parameters, job.floats, on_chip);
-  const PassContext c{job.program, launch.data, launch.on_chip ? on_chip : job.parameters,
-                      workspace,   job.dropout, job.key};
+  const PassContext c{job.program, launch.data, launch.on_chip ? on_chip : job.parameters, workspace,
+                      job.dropout, job.key,     job.augment_pad > 0 || job.augment_flip};
   Counters counters = *job.counters;  // every thread counts for itself, the first one writes back
   Recorder recorder(job.record, job.losses);
   team.sync();
@@ -123,7 +123,7 @@ SHOAL_DEVICE void train_member(Team& team, const TrainLaunch& launch, const Trai
   if (team.thread() == 0) *job.counters = counters;
 }
 
-__global__ void __launch_bounds__(kThreads, 2) train_kernel(const TrainLaunch launch) {
+__global__ void __launch_bounds__(kThreads, 2) train_kernel(const __grid_constant__ TrainLaunch launch) {
   Team team = team_of(launch.teams);
   for (int job = next_job(launch.teams, team); job < launch.teams.jobs; job = next_job(launch.teams, team))
     train_member(team, launch, launch.jobs[job], workspace_of(launch.teams));
@@ -180,7 +180,7 @@ SHOAL_DEVICE void store_outputs(const Team& team, const LossPass& pass, float* o
 }
 
 SHOAL_DEVICE void evaluate_samples(Team& team, const EvaluateLaunch& launch, const EvaluateJob& job, float* workspace) {
-  const PassContext c{job.program, launch.data, job.parameters, workspace, nullptr, {}};
+  const PassContext c{job.program, launch.data, job.parameters, workspace, nullptr, {}, false};
   const int rows = static_cast<int>(job.rows);
   for (int row = team.thread(); row < groups_of(rows) * kLanes; row += team.threads())
     c.chosen()[row] = {static_cast<std::uint32_t>(job.first + (row < rows ? row : 0)), {0, 0, false}};
@@ -191,7 +191,7 @@ SHOAL_DEVICE void evaluate_samples(Team& team, const EvaluateLaunch& launch, con
   if (job.outputs) store_outputs(team, pass, job.outputs);
 }
 
-__global__ void __launch_bounds__(kThreads, 2) evaluate_kernel(const EvaluateLaunch launch) {
+__global__ void __launch_bounds__(kThreads, 2) evaluate_kernel(const __grid_constant__ EvaluateLaunch launch) {
   Team team = team_of(launch.teams);
   for (int job = next_job(launch.teams, team); job < launch.teams.jobs; job = next_job(launch.teams, team))
     evaluate_samples(team, launch, launch.jobs[job], workspace_of(launch.teams));

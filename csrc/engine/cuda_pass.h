@@ -13,6 +13,7 @@ struct PassContext {
   float* workspace;      // of the team
   const float* dropout;  // rates by layer; null: off
   PhiloxKey key;
+  bool augmented;
 
   __device__ float* at(std::int64_t offset) const { return offset < 0 ? nullptr : workspace + offset; }
   __device__ float* parameter(std::int64_t offset) const { return offset < 0 ? nullptr : parameters + offset; }
@@ -76,7 +77,7 @@ SHOAL_DEVICE void forward_stage(Team& team, const PassContext& c, const DeviceSt
 
 // From the gathered inputs to the outputs.
 SHOAL_DEVICE void forward(Team& team, const PassContext& c, int rows, bool training, std::uint32_t step) {
-  gather(team, c.data, c.program.input, c.chosen(), groups_of(rows), c.at(c.program.x));
+  gather(team, c.data, c.program.input, c.chosen(), c.augmented, groups_of(rows), c.at(c.program.x));
   team.sync();
   for (int i = 0; i < c.program.count; ++i) forward_stage(team, c, c.program.stages[i], rows, training, step);
 }

@@ -99,19 +99,19 @@ class Layout {
   std::int64_t first_gradient_ = 0;
 };
 
-std::int64_t tiles(std::int64_t rows, std::int64_t columns) {
+// Tiles of the largest product of a step: blocks beyond them would have nothing to do.
+std::int64_t widest_product(const Program& program, const std::vector<DeviceStage>& stages, std::int64_t rows) {
   const auto cover = [](std::int64_t length, std::int64_t tile) { return (length + tile - 1) / tile; };
-  return rows >= LargeTile::BM && columns > SmallTile::BN ? cover(rows, LargeTile::BM) * cover(columns, LargeTile::BN)
-                                                          : cover(rows, SmallTile::BM) * cover(columns, SmallTile::BN);
-}
-
-std::int64_t widest_product(const Program& program, std::int64_t rows) {
   std::int64_t most = 1;
-  for (std::size_t i = 0; i < program.stages.size(); ++i) {
+  for (std::size_t i = 0; i < stages.size(); ++i) {
     const Stage& s = program.stages[i];
     if (!s.has_product()) continue;
-    most =
-        std::max({most, tiles(room(program.tensors[i + 1], rows) / s.outputs, s.outputs), tiles(s.outputs, s.inputs)});
+    const std::int64_t positions = room(program.tensors[i + 1], rows) / s.outputs;
+    const auto of_positions = [&](auto tile) { return cover(positions, tile.BM) * cover(s.outputs, tile.BN); };
+    const auto of_weights = [&](auto tile) { return cover(s.outputs, tile.BM) * cover(s.inputs + 1, tile.BN); };
+    const std::int64_t parts = stages[i].part > 0 ? cover(positions, stages[i].part) : 1;
+    most = std::max({most, with_position_tile(positions, s.outputs, of_positions),
+                     parts * with_weight_tile(s.outputs, of_weights)});
   }
   return most;
 }
@@ -139,7 +139,8 @@ Plan plan(const Program& program, const Shape& raw, std::int64_t rows, Use use) 
                   .losses = layout.take(lanes),
                   .state = layout.take(floats_of(sizeof(StepState)))};
   plan.program.floats = layout.floats();
-  plan.widest = widest_product(program, rows);
+  plan.widest = widest_product(program, plan.stages, rows);
+  plan.multiply_adds = 3 * program.multiply_adds * rows;
   return plan;
 }
 

@@ -54,7 +54,8 @@ struct DeviceProgram {
 struct Plan {
   DeviceProgram program;
   std::vector<DeviceStage> stages;
-  std::int64_t widest = 1;  // tiles of the largest product: blocks beyond them would have nothing to do
+  std::int64_t widest = 1;         // tiles of the largest product: blocks beyond them would have nothing to do
+  std::int64_t multiply_adds = 0;  // of a step, about
 };
 
 // For batches of up to `rows` samples of shape `raw`.

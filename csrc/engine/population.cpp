@@ -49,9 +49,16 @@ struct Population::Impl {
     return members[static_cast<std::size_t>(row)];
   }
 
+  // Members of equal networks share a program, and so what an engine keeps for it.
+  std::shared_ptr<const Program> program(const Network& network) const {
+    for (const Member& member : members) {
+      if (member.program->network == network) return member.program;
+    }
+    return std::make_shared<const Program>(compile(network, input));
+  }
+
   Member make(const Network& network, const Hyperparameters& h, std::uint32_t id) const {
-    return engine->place(
-        make_member(std::make_shared<const Program>(compile(network, input)), optimizer, h, {options.seed, id}));
+    return engine->place(make_member(program(network), optimizer, h, {options.seed, id}));
   }
 };
 

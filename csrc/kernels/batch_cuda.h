@@ -79,9 +79,28 @@ SHOAL_DEVICE void gather(const Team& team, const DeviceData& data, const T* raw,
   }
 }
 
-SHOAL_OP void gather(const Team& team, const DeviceData& data, const Grid& image, const Chosen* chosen, int groups,
-                     float* x) {
-  if (data.x_u8) {
+// The same for samples as they are, four neighbouring bytes at a time.
+SHOAL_DEVICE void gather_words(const Team& team, const DeviceData& data, const Chosen* chosen, int groups, float* x) {
+  const int words = static_cast<int>(data.features) / 4;
+  const auto* raw = reinterpret_cast<const std::uint32_t*>(data.x_u8);
+  for (int i = team.warp(); i < groups * words; i += team.warps()) {
+    const int group = i / words, first = i % words * 4, lane = static_cast<int>(threadIdx.x) % kLanes;
+    const std::uint32_t word = raw[std::int64_t{chosen[group * kLanes + lane].sample} * words + first / 4];
+    float* const to = x + place(group, words * 4, first) + lane;
+#pragma unroll
+    for (int b = 0; b < 4; ++b) {
+      const auto value = static_cast<float>(word >> 8 * b & 0xFF);
+      to[b * kLanes] = fmaf(value, data.scale[first + b], data.shift[first + b]);
+    }
+  }
+}
+
+SHOAL_OP void gather(const Team& team, const DeviceData& data, const Grid& image, const Chosen* chosen, bool augmented,
+                     int groups, float* x) {
+  const bool in_words = !augmented && data.features % 4 == 0 && reinterpret_cast<std::uintptr_t>(data.x_u8) % 4 == 0;
+  if (data.x_u8 && in_words) {
+    gather_words(team, data, chosen, groups, x);
+  } else if (data.x_u8) {
     gather(team, data, data.x_u8, image, chosen, groups, x);
   } else {
     gather(team, data, data.x_f32, image, chosen, groups, x);

@@ -1,5 +1,6 @@
 // The three products of a convolution or dense layer on the GPU (conv.h has the shapes, window_cuda.h the layout), as
-// operands and results of product_cuda.h: nothing is copied out of the images beforehand.
+// operands and results of product_cuda.h: nothing is copied out of the images beforehand. Operands hold what they divide
+// by themselves: through a reference it would be read again for every element, as a store might have changed it.
 #pragma once
 
 #include "kernels/finish_cuda.h"
@@ -13,7 +14,7 @@ namespace shoal::cuda {
 
 struct ForwardInputs {
   static constexpr bool kAlongDepth = false;
-  const Window& window;
+  const Window window;
   const float* x;
 
   struct Row {
@@ -46,7 +47,7 @@ struct ForwardWeights {
 
 struct ForwardOutputs {
   static constexpr bool kAlongRows = true;
-  const Window& window;
+  const Window window;
   Finisher finisher;
   const float* bias;  // or null
   float* y;
@@ -65,7 +66,7 @@ struct ForwardOutputs {
 
 struct BackwardOutputs {
   static constexpr bool kAlongDepth = false;
-  const Window& window;
+  const Window window;
   const float* dy;
 
   struct Row {
@@ -90,7 +91,7 @@ struct BackwardOutputs {
 
 struct BackwardWeights {
   static constexpr bool kAlongDepth = false;
-  const Window& window;
+  const Window window;
   const float* weight;
   int stride;
 
@@ -104,7 +105,7 @@ struct BackwardWeights {
 
 struct BackwardInputs {
   static constexpr bool kAlongRows = true;
-  const Window& window;
+  const Window window;
   bool add;
   float* dx;
 
@@ -122,7 +123,7 @@ struct BackwardInputs {
 
 struct GradientOutputs {
   static constexpr bool kAlongDepth = true;
-  const Window& window;
+  const Window window;
   const float* dy;
 
   using Row = int;
@@ -134,7 +135,7 @@ struct GradientOutputs {
 
 struct GradientInputs {
   static constexpr bool kAlongDepth = true;
-  const Window& window;
+  const Window window;
   const float* x;
 
   struct Row {
@@ -169,7 +170,7 @@ struct StepWeights {
   static constexpr bool kAlongRows = false;
   Weights weights;
   std::int64_t slot_stride;
-  const Update& rule;
+  const Update rule;
 
   __device__ const StepWeights& part(int) const { return *this; }
   __device__ void operator()(int filter, int n, float sum) const {
@@ -205,15 +206,9 @@ SHOAL_DEVICE void layer_forward_tiles(const Team& team, const LayerForward& f) {
              ForwardOutputs{f.window, f.finisher, f.weights.bias, f.y});
 }
 
-// Many rows and columns take large tiles, which read less; else small ones, which leave fewer threads idle.
-SHOAL_DEVICE bool fills_large_tiles(int rows, int columns) { return rows >= 128 && columns > 32; }
-
 SHOAL_OP void layer_forward(const Team& team, const LayerForward& f) {
-  if (fills_large_tiles(f.groups * f.window.y.pixels() * kLanes, f.window.y.channels)) {
-    layer_forward_tiles<LargeTile>(team, f);
-  } else {
-    layer_forward_tiles<SmallTile>(team, f);
-  }
+  with_position_tile(f.groups * f.window.y.pixels() * kLanes, f.window.y.channels,
+                     [&]<class T>(T) { layer_forward_tiles<T>(team, f); });
 }
 
 struct LayerBackwardData {
@@ -234,11 +229,8 @@ SHOAL_DEVICE void layer_backward_data_tiles(const Team& team, const LayerBackwar
 }
 
 SHOAL_OP void layer_backward_data(const Team& team, const LayerBackwardData& f) {
-  if (fills_large_tiles(f.groups * f.window.x.pixels() * kLanes, f.window.x.channels)) {
-    layer_backward_data_tiles<LargeTile>(team, f);
-  } else {
-    layer_backward_data_tiles<SmallTile>(team, f);
-  }
+  with_position_tile(f.groups * f.window.x.pixels() * kLanes, f.window.x.channels,
+                     [&]<class T>(T) { layer_backward_data_tiles<T>(team, f); });
 }
 
 struct LayerBackwardWeights {
@@ -264,15 +256,10 @@ SHOAL_OP void layer_backward_weights(Team& team, const LayerBackwardWeights& f) 
   const int positions = f.groups * f.window.y.pixels() * kLanes, parts = (positions + f.part - 1) / f.part;
   if (parts == 1) {
     const StepWeights step{f.weights, f.slot_stride, f.rule};
-    if (fills_large_tiles(filters, columns)) return layer_gradient_tiles<LargeTile>(team, f, step);
-    return layer_gradient_tiles<SmallTile>(team, f, step);
+    return with_weight_tile(filters, [&]<class T>(T) { layer_gradient_tiles<T>(team, f, step); });
   }
   const StoreParts store{f.sums, filters, columns};
-  if (fills_large_tiles(filters, columns)) {
-    layer_gradient_tiles<LargeTile>(team, f, store);
-  } else {
-    layer_gradient_tiles<SmallTile>(team, f, store);
-  }
+  with_weight_tile(filters, [&]<class T>(T) { layer_gradient_tiles<T>(team, f, store); });
   team.sync();
   for (int i = team.thread(); i < filters * columns; i += team.threads()) {
     float sum = 0;

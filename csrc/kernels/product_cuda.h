@@ -7,6 +7,7 @@
 // groups. The order of a sum follows from the tile and the depth alone.
 #pragma once
 
+#include "core/share.h"
 #include "kernels/device.h"
 
 namespace shoal::cuda {
@@ -27,9 +28,26 @@ struct Tile {
   static_assert(BM * BK % kThreads == 0 && BN * BK % kThreads == 0 && TM % 4 == 0 && TN % 4 == 0);
 };
 
-using SmallTile = Tile<32, 32, 32, 4, 4>;
-using LargeTile = Tile<128, 64, 16, 8, 4>;
-inline constexpr int kProductFloats = SmallTile::kFloats > LargeTile::kFloats ? SmallTile::kFloats : LargeTile::kFloats;
+inline constexpr int kProductFloats = Tile<256, 32, 16, 8, 4>::kFloats;  // the largest of those below
+
+// body(tile) with a tile that leaves few threads idle; how a sum is cut depends on it, and so on the shape alone.
+// Positions of images, or samples, by channels:
+template <class Body>
+SHOAL_HD auto with_position_tile(std::int64_t rows, std::int64_t columns, const Body& body) {
+  if (rows < 128 && columns <= 32) return body(Tile<32, 32, 32, 4, 4>{});
+  if (rows < 128) return body(Tile<32, 64, 16, 4, 4>{});
+  if (columns <= 8) return body(Tile<128, 8, 32, 4, 4>{});
+  if (columns <= 16) return body(Tile<128, 16, 16, 4, 4>{});
+  if (columns <= 32) return body(Tile<256, 32, 16, 8, 4>{});
+  return body(Tile<128, 64, 16, 8, 4>{});
+}
+// Filters by inputs:
+template <class Body>
+SHOAL_HD auto with_weight_tile(std::int64_t filters, const Body& body) {
+  if (filters <= 16) return body(Tile<16, 128, 16, 4, 4>{});
+  if (filters <= 32) return body(Tile<32, 128, 16, 4, 4>{});
+  return body(Tile<64, 64, 16, 4, 4>{});
+}
 
 template <int count>
 SHOAL_DEVICE void load_vectors(const float* from, float (&to)[count]) {

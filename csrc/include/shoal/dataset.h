@@ -1,5 +1,5 @@
 // A dataset as the trainer sees it: pointers to arrays that the caller keeps alive and unchanged. Where a population is
-// on a GPU they may be in its memory, and are then used where they are.
+// on a GPU all but scale and shift may be in its memory, written before, and are then used where they are.
 #pragma once
 
 #include <cstdint>

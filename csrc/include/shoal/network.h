@@ -68,10 +68,13 @@ struct Layer {
   float momentum = 0.1f;                      // batch_norm, in (0, 1]
   float epsilon = 1e-5f;                      // batch_norm, > 0
   std::vector<Layer> branch{}, shortcut{};    // residual
+
+  bool operator==(const Layer&) const = default;
 };
 
 struct Network {
   std::vector<Layer> layers;
+  bool operator==(const Network&) const = default;
 };
 
 namespace layer {

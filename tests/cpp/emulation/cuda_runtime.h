@@ -30,6 +30,7 @@
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
+#define __grid_constant__
 
 struct dim3 {
   unsigned x, y, z;
@@ -47,7 +48,7 @@ struct Fault : std::runtime_error {
 };
 
 inline constexpr int kWarpSize = 32;
-inline constexpr std::size_t kSharedLimit = 227 * 1024, kGuard = 4096;
+inline constexpr std::size_t kSharedLimit = 227 * 1024, kReserved = 1024, kGuard = 4096;
 inline constexpr int kProcessors = 2, kMostBlocks = 2;    // blocks of one processor
 inline constexpr std::uint32_t kUnwritten = 0x7FBADBADu;  // a NaN
 
@@ -269,6 +270,8 @@ enum cudaMemcpyKind { cudaMemcpyDefault = 4 };
 enum cudaDeviceAttr {
   cudaDevAttrMultiProcessorCount = 16,
   cudaDevAttrMaxSharedMemoryPerBlockOptin = 97,
+  cudaDevAttrMaxSharedMemoryPerMultiprocessor = 81,
+  cudaDevAttrReservedSharedMemoryPerBlock = 111,
   cudaDevAttrComputeCapabilityMajor = 75,
   cudaDevAttrComputeCapabilityMinor = 76
 };
@@ -279,6 +282,7 @@ using cudaStream_t = void*;
 
 struct cudaPointerAttributes {
   cudaMemoryType type;
+  int device;
 };
 struct cudaDeviceProp {
   char name[256];
@@ -323,6 +327,9 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int)
     case cudaDevAttrMultiProcessorCount: return *value = emulation::kProcessors, cudaSuccess;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
       return *value = static_cast<int>(emulation::kSharedLimit), cudaSuccess;
+    case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
+      return *value = static_cast<int>(emulation::kSharedLimit + emulation::kReserved), cudaSuccess;
+    case cudaDevAttrReservedSharedMemoryPerBlock: return *value = static_cast<int>(emulation::kReserved), cudaSuccess;
     case cudaDevAttrComputeCapabilityMajor: return *value = 9, cudaSuccess;
     default: return *value = 0, cudaSuccess;
   }
@@ -353,7 +360,7 @@ inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   return *total = emulation::memory_limit, cudaSuccess;
 }
 inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* pointer) {
-  attributes->type = cudaMemoryTypeUnregistered;
+  *attributes = {cudaMemoryTypeUnregistered, 0};
   for (const auto& [data, bytes] : emulation::allocations()) {
     if (pointer >= data && pointer < data + bytes) attributes->type = cudaMemoryTypeDevice;
   }
