@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "shoal/device.h"
 #include "shoal/population.h"
 
 namespace {
