@@ -11,7 +11,8 @@ from typing import Any
 from shoal.search.base import Search
 from shoal.search.protocol import Order, Pause, Plan, Report, Resume, Start, Stop, Strategy, Unit, rank_key
 from shoal.search.rungs import rungs, span
-from shoal.search.sampler import Proposals, RandomSampler, Sampler, read_sampler
+from shoal.search.sampler import Proposals, RandomSampler, Sampler
+from shoal.search.samplers import read_sampler
 from shoal.search.tracker import Tracker
 from shoal.space import Space
 from shoal.space.checks import whole

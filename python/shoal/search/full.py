@@ -8,7 +8,8 @@ from typing import Any
 
 from shoal.search.base import Search, one_unit
 from shoal.search.protocol import Order, Plan, Report, Start, Strategy
-from shoal.search.sampler import Proposals, RandomSampler, Sampler, read_sampler
+from shoal.search.sampler import Proposals, RandomSampler, Sampler
+from shoal.search.samplers import read_sampler
 from shoal.search.tracker import Tracker, ended
 from shoal.space import Space
 from shoal.space.checks import whole

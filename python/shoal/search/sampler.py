@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from shoal.search.keyed import keyed
 from shoal.search.protocol import Config, Report
 from shoal.space import Space
-from shoal.space.checks import boolean, jsonable, known_keys, whole
+from shoal.space.checks import boolean, jsonable, whole
 
 
 class Proposals(Protocol):
@@ -138,29 +138,3 @@ class _SobolConfigs(_Fixed):
 
     def propose(self, trial: int) -> Config:
         return self.space.from_unit(self.points[trial][: len(self.space.parameters)])
-
-
-def read_sampler(given: Any) -> Sampler:
-    """Return a sampler from a sampler, its name, or its description."""
-    from shoal.search.optuna import OptunaSampler  # which is a sampler itself
-
-    known: dict[str, type[Sampler]] = {
-        "random": RandomSampler,
-        "grid": GridSampler,
-        "sobol": SobolSampler,
-        "optuna": OptunaSampler,
-    }
-    names = known | {cls.__name__: cls for cls in known.values()}
-    if isinstance(given, Sampler):
-        return given
-    if isinstance(given, str):
-        given = {"name": given}
-    if not isinstance(given, Mapping) or given.get("name") not in names:
-        raise ValueError(f"sampler: must be one of {', '.join(known)}, or a table with its name, got {given!r}")
-    arguments = {name: value for name, value in given.items() if name != "name"}
-    sampler = names[given["name"]]
-    try:
-        known_keys(arguments, [field.name for field in fields(sampler)])
-        return sampler(**arguments)
-    except ValueError as error:
-        raise ValueError(f"sampler.{error}") from None

@@ -1,0 +1,36 @@
+"""All samplers, by the names that study files and strategies call them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from shoal.search.optuna import OptunaSampler
+from shoal.search.sampler import GridSampler, RandomSampler, Sampler, SobolSampler
+from shoal.space.checks import known_keys
+
+SAMPLERS: dict[str, type[Sampler]] = {
+    "random": RandomSampler,
+    "grid": GridSampler,
+    "sobol": SobolSampler,
+    "optuna": OptunaSampler,
+}
+
+
+def read_sampler(given: Any) -> Sampler:
+    """Return a sampler from a sampler, its name, or its description."""
+    names = SAMPLERS | {cls.__name__: cls for cls in SAMPLERS.values()}
+    if isinstance(given, Sampler):
+        return given
+    if isinstance(given, str):
+        given = {"name": given}
+    if not isinstance(given, Mapping) or given.get("name") not in names:
+        raise ValueError(f"sampler: must be one of {', '.join(SAMPLERS)}, or a table with its name, got {given!r}")
+    arguments = {name: value for name, value in given.items() if name != "name"}
+    sampler = names[given["name"]]
+    try:
+        known_keys(arguments, [field.name for field in fields(sampler)])
+        return sampler(**arguments)
+    except ValueError as error:
+        raise ValueError(f"sampler.{error}") from None
