@@ -1,8 +1,11 @@
 #include "engine/cuda_program.h"
 
 #include <algorithm>
+#include <limits>
+#include <string>
 
 #include "engine/gradients.h"
+#include "shoal/error.h"
 
 namespace shoal::cuda {
 namespace {
@@ -116,6 +119,21 @@ std::int64_t widest_product(const Program& program, const std::vector<DeviceStag
   return most;
 }
 
+// The kernels count with 32 bits within a tensor's groups and a layer's weights.
+void check_sizes(const Program& program, std::int64_t rows) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  const auto fits = [](std::int64_t size) { return size <= kMost / kLanes; };
+  for (const Tensor& t : program.tensors) {
+    require(fits(t.features()) && fits(rows) && fits(room(t, rows) / kLanes),
+            "a batch of " + std::to_string(rows) + " samples of " + text(t.shape) +
+                " is too large for a GPU: it would have 2^31 values or more");
+  }
+  for (const Stage& s : program.stages) {
+    require(!s.has_product() || fits(s.outputs * padded(s.inputs)),
+            s.name + " is too large for a GPU: it has 2^26 weights or more");
+  }
+}
+
 constexpr std::int64_t floats_of(std::size_t bytes) {
   return static_cast<std::int64_t>((bytes + sizeof(float) - 1) / sizeof(float));
 }
@@ -123,6 +141,7 @@ constexpr std::int64_t floats_of(std::size_t bytes) {
 }  // namespace
 
 Plan plan(const Program& program, const Shape& raw, std::int64_t rows, Use use) {
+  check_sizes(program, rows);
   Layout layout(program, rows, use);
   Plan plan;
   for (std::size_t i = 0; i < program.stages.size(); ++i) plan.stages.push_back(layout.stage(i));

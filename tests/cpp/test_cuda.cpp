@@ -224,6 +224,10 @@ TEST_CASE("cuda: a device that is not there, and memory that is not") {
   CHECK_THROWS_AS(fit(p, pictures.classes(), 1), std::bad_alloc);
   emulation::memory_limit = before;
   CHECK(p.size() == 1);
+  Population wide = population("cuda:0", {8, 8});
+  wide.add({{layer::dense(1 << 21), layer::dense(2)}}, rates(0.1f, 8), 0);
+  CHECK_THROWS_WITH_AS(fit(wide, pictures.classes(), 1), "dense1 is too large for a GPU: it has 2^26 weights or more",
+                       InvalidArgument);
   fit(p, pictures.classes(), 1);
   CHECK(p.counters(0).step == 1);
 }
