@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tests.manager.toys import STUDIES, networks, read, same, story, trainables, weights
 
+from shoal import search
 from shoal.errors import StudyError
 from shoal.manager.journal import FILE, Journal
 from shoal.manager.snapshot import Snapshot
@@ -91,6 +92,35 @@ def test_killed_again_and_again_it_ends_the_same(study, undisturbed, killer, tmp
     assert in_order(story(tmp_path)) == in_order(undisturbed[1])
     assert not list(tmp_path.glob("*.tmp"))
     assert len(list(tmp_path.glob("snapshot-*"))) == 2
+
+
+STRATEGIES = {
+    "hyperband": search.Hyperband(max_epochs=4, eta=2),
+    "asha": search.ASHA(14, max_epochs=9),
+    "asha-tpe": search.ASHA(14, max_epochs=4, eta=2, mode="stopping", sampler=search.OptunaSampler()),
+    "lcm": search.LCM(12, epochs=8, split=0.3, audit=0.3),
+    "median": search.Median(10, epochs=4),
+    "genetic": search.Genetic(6, 3, epochs=2, demes=2, migration_interval=1),
+    "genetic-weights": search.Genetic(6, 4, epochs=2, inherit_weights=True, mutation_rate=0.4),
+    "hypersearch": search.HyperSearch(5, 4, epochs=2),
+}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
+@pytest.mark.parametrize("rows", [3, 100])
+def test_every_strategy_survives(strategy, rows, killer, tmp_path):
+    """Trials that wait are kept as those that train are; a strategy is what its reports have made of it."""
+    undisturbed = networks(tmp_path / "undisturbed", strategy=strategy, rows=rows).run(progress=False)
+    result, kills = None, 0
+    while result is None:
+        killer(1000 + kills)
+        try:
+            result = networks(tmp_path / "killed", strategy=strategy, rows=rows).run(progress=False)
+        except Killed:
+            kills += 1
+    assert kills > 0
+    assert same(result, undisturbed)
+    assert story(tmp_path / "killed") == story(tmp_path / "undisturbed")
 
 
 @pytest.mark.parametrize("rows", [1, 2, 4, 100])
