@@ -1,0 +1,136 @@
+"""Tables of curves, and strategies on them in virtual time."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import shoal
+from shoal import search
+from shoal.errors import DataError
+from shoal.simulate import Table, run
+from shoal.space import Choice, Float, Int, Space
+
+SPACE = Space({"lr": Float(1e-3, 1, log=True), "width": Int(1, 9), "kind": Choice(["a", "b"])})
+
+
+def table(n=60, length=9, seed=0, **changes):
+    """Curves that fall to a level of their own, the better the nearer the learning rate is to 0.03."""
+    rng = np.random.default_rng(seed)
+    configs = [SPACE.sample(rng) for _ in range(n)]
+    levels = np.array([abs(np.log10(config["lr"]) + 1.5) for config in configs])
+    scores = levels[:, None] + 2.0 ** -np.arange(1, length + 1)
+    return Table.of(SPACE, configs, scores, **changes)
+
+
+def test_one_worker_trains_one_after_the_other():
+    curves = table()
+    result = run(search.Full(60, epochs=9, sampler="sobol"), curves, snap="unused")
+    assert sorted(result.rows.values()) == list(range(60))
+    assert result.spent == result.seconds == 60 * 9
+    assert result.utilisation == 1
+    assert result.best_after(60 * 9) == curves.scores[:, -1].min()
+    assert result.best_after(8) == float("inf")
+    spent, best = result.trajectory()
+    assert (np.diff(spent) == 9).all()
+    assert (np.diff(best) <= 0).all()
+
+
+def test_workers_train_at_the_same_time():
+    curves = Table.of(SPACE, [SPACE.sample(np.random.default_rng(i)) for i in range(2)], np.ones((2, 9)), [1.0, 3.0])
+    result = run(search.Random(2, epochs=9), curves, workers=2, snap="unused")
+    assert result.times == [9.0, 27.0]
+    assert result.utilisation == (9 + 27) / (2 * 27)
+
+
+def test_asha_waits_for_no_one():
+    """While one trial in twenty takes ten times as long, a rung waits for it; a free row does not."""
+    seconds = np.where(np.arange(400) % 20 == 0, 10.0, 1.0)
+    curves = table(400, 9, seconds=seconds)
+    asha, halving = (
+        run(strategy, curves, workers=40)
+        for strategy in (search.ASHA(400, max_epochs=9), search.SuccessiveHalving(400, max_epochs=9))
+    )
+    first = {name: np.flatnonzero(np.diff(each.epochs) > 1)[0] for name, each in (("a", asha), ("h", halving))}
+    assert asha.times[first["a"]] < halving.times[first["h"]] / 3  # the first promoted trial has reported
+
+
+def test_every_epoch_is_charged_once():
+    curves = table()
+    result = run(search.SuccessiveHalving(27, max_epochs=9), curves, workers=4)
+    assert result.spent == 27 + 9 * 2 + 3 * 6
+    assert result.epochs == sorted(result.epochs)
+
+
+def test_nearest_rows_may_repeat_and_unused_ones_do_not():
+    curves = table(12)
+    nearest = run(search.Random(12, epochs=1), curves)
+    unused = run(search.Random(12, epochs=1), curves, snap="unused")
+    assert len(set(nearest.rows.values())) < 12
+    assert len(set(unused.rows.values())) == 12
+    with pytest.raises(ValueError, match="snap: all 12 rows of the table are used"):
+        run(search.Random(13, epochs=1), curves, snap="unused")
+
+
+def test_a_budget_ends_a_search():
+    result = run(search.Random(50, epochs=9), table(), budget=100)
+    assert 100 <= result.spent < 100 + 9
+
+
+def test_the_same_seed_gives_the_same_run():
+    first, again, other = (run(search.ASHA(40, max_epochs=9), table(), workers=5, seed=seed) for seed in (1, 1, 2))
+    assert (first.scores, first.times) == (again.scores, again.times)
+    assert first.scores != other.scores
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        (search.Random(3, steps=9), "strategy: must count epochs"),
+        (search.Random(3, epochs=10), "strategy: trains to 10 epochs, the table has 9"),
+        (search.PBT(4, epochs=9, interval_epochs=3), "strategy: PBT changes trials on their way"),
+    ],
+)
+def test_what_a_table_cannot_tell_is_refused(strategy, message):
+    space = Space({**SPACE.values, "batch_size": Choice([8, 16])})
+    rng = np.random.default_rng(0)
+    curves = Table.of(space, [space.sample(rng) for _ in range(9)], rng.random((9, 9)))
+    with pytest.raises(ValueError, match=message):
+        run(strategy, curves)
+
+
+def test_a_table_survives_its_file(tmp_path):
+    curves = table(seconds=np.linspace(1, 2, 60), name="mine")
+    curves.save(tmp_path / "curves.npz")
+    again = Table.load(tmp_path / "curves.npz")
+    assert (again.name, again.space, len(again), again.length) == ("mine", SPACE, 60, 9)
+    for name in ("positions", "scores", "seconds"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(curves, name))
+
+
+def test_files_that_are_none(tmp_path):
+    np.savez(tmp_path / "other.npz", x=np.zeros(3))
+    with pytest.raises(DataError, match=r"other.npz: not a table of learning curves, it has no 'scores'"):
+        Table.load(tmp_path / "other.npz")
+    (tmp_path / "text.npz").write_text("no")
+    with pytest.raises(DataError, match=r"text.npz: "):
+        Table.load(tmp_path / "text.npz")
+    with pytest.raises(DataError, match=r"absent.npz: "):
+        Table.load(tmp_path / "absent.npz")
+
+
+def test_wrong_tables():
+    with pytest.raises(ValueError, match=r"positions: must be \(n, 3\), got \(2, 2\)"):
+        Table(SPACE, np.zeros((2, 2)), np.zeros((2, 1)), np.ones(2))
+    with pytest.raises(ValueError, match=r"scores: must be \(2, T\), got \(3, 1\)"):
+        Table(SPACE, np.zeros((2, 3)), np.zeros((3, 1)), np.ones(2))
+
+
+def test_lcbench():
+    path = Path(os.environ.get("SHOAL_DATA", ".")) / "curves" / "lcbench_dev.npz"
+    if not path.exists():
+        pytest.skip("lcbench_dev.npz is not in $SHOAL_DATA")
+    tables = shoal.simulate.read_lcbench(path)
+    assert len(tables) == 12
+    assert {(len(each), each.length) for each in tables} == {(2000, 51)}
