@@ -196,7 +196,7 @@ def test_the_examples_are_some(name, trials, tmp_path):
         ('= "width"', '= "widht"', 'network.layers[0].dense: "widht" is not in the space; did you mean width?'),
         ('"outputs"', "7", "must have one output for each of the 10 classes of digits, got 7"),
         ("lr =", "lrr =", "space.lrr: makes no difference"),
-        ('"Random"', '"Randon"', "strategy.name: must be one of Random, Grid, PBT"),
+        ('"Random"', '"Randon"', "strategy.name: must be one of Random, Grid, Full"),
         ("trials = 3", "trials = 0", "strategy.trials: must be a whole number >= 1, got 0"),
         ("epochs = 2", "", "strategy"),
         ("seed = 3", "seed = ", "Invalid value (at line 3, column 8)"),
