@@ -67,13 +67,11 @@ sanitize-%: .venv/installed-test
 	$(BIN)/cmake --build build/$*
 	setarch -R $(BIN)/ctest --test-dir build/$* --output-on-failure
 
-# The tests that need a GPU, on an emulated one.
-emulated: .venv/installed-test
-	$(CMAKE) -B build/emulated -DSHOAL_CUDA=EMULATED $(WITH_PYTHON)
-	$(BIN)/cmake --build build/emulated
-	rm -rf build/emulated/python && cp -r python build/emulated/
-	cp build/emulated/_core.*.so build/emulated/python/shoal/
-	PYTHONPATH=build/emulated/python $(BIN)/python -m pytest tests/gpu $(ARGS)
+# The tests that need a GPU, on an emulated one: the C++ tests' build has it.
+emulated: cpp-test
+	rm -rf build/emulated && mkdir -p build/emulated && cp -r python/shoal build/emulated/ && rm -f build/emulated/shoal/_core*.so
+	cp build/cpp/_core.*.so build/emulated/shoal/
+	PYTHONPATH=build/emulated $(BIN)/python -m pytest tests/gpu $(ARGS)
 
 # On a machine with a GPU: build, test, sanitizers, benchmarks. Says itself what it needs.
 gpu-check:
