@@ -63,7 +63,8 @@ cpp-test: .venv/installed-test
 # One build for each: TSan cannot be combined. setarch: TSan's fixed addresses collide with a fully random layout.
 sanitize: sanitize-address,undefined sanitize-thread
 sanitize-%: .venv/installed-test
-	$(CMAKE) -B build/$* -DSHOAL_TESTS=ON -DSHOAL_SANITIZE=$* -DCMAKE_BUILD_TYPE=RelWithDebInfo
+	$(CMAKE) -B build/$* -DSHOAL_TESTS=ON -DSHOAL_SANITIZE=$* -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+	  $(if $(filter thread,$*),-DSHOAL_CUDA=OFF)
 	$(BIN)/cmake --build build/$*
 	setarch -R $(BIN)/ctest --test-dir build/$* --output-on-failure
 
