@@ -59,7 +59,9 @@ def device(asked: str) -> str:
         gpus = [name for name in here if name != "cpu"]
         if asked == "cuda" and gpus:
             return gpus[0]
-        why = "" if native.has_cuda else "; this build of shoal has no CUDA"
+        why = "; this build of shoal has no CUDA"
+        if native.has_cuda:
+            why = "" if gpus else "; no GPU was found, or its driver is too old for the CUDA that shoal was built with"
         raise DeviceError(f"device: there is no {asked!r} here, only {', '.join(here)}{why}")
     return rules.choice(asked, "device", ["auto", "cuda", *here])
 
