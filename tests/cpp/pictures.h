@@ -88,4 +88,13 @@ inline Network tiny() {
 
 inline std::vector<Network> networks() { return {lenet(), resnet(), windows(), vectors(), tiny()}; }
 
+inline Hyperparameters rates(float lr, std::int64_t batch) {
+  Hyperparameters h;
+  h.lr = lr;
+  h.momentum = 0.5f;
+  h.weight_decay = 1e-3f;
+  h.batch_size = batch;
+  return h;
+}
+
 }  // namespace shoal::test

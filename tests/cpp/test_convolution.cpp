@@ -20,15 +20,6 @@ using namespace shoal::test;
 
 namespace {
 
-Hyperparameters rates(float lr, std::int64_t batch) {
-  Hyperparameters h;
-  h.lr = lr;
-  h.momentum = 0.5f;
-  h.weight_decay = 1e-3f;
-  h.batch_size = batch;
-  return h;
-}
-
 using Bytes = std::vector<std::byte>;
 
 Bytes bytes(Population& p, std::int64_t row) { return {p.state(row), p.state(row) + p.state_bytes(row)}; }

@@ -31,15 +31,6 @@ std::vector<float> fit(Population& p, const Dataset& d, std::int64_t steps, std:
   return losses;
 }
 
-Hyperparameters rates(float lr, std::int64_t batch) {
-  Hyperparameters h;
-  h.lr = lr;
-  h.momentum = 0.5f;
-  h.weight_decay = 1e-3f;
-  h.batch_size = batch;
-  return h;
-}
-
 Population population(const std::string& device, const Shape& shape, Optimizer optimizer = Optimizer::sgd,
                       Loss loss = Loss::cross_entropy, DataOrder order = DataOrder::own) {
   return Population(shape, optimizer, loss, {.seed = 3, .threads = 1, .data_order = order, .device = device});

@@ -31,7 +31,7 @@ from shoal.search import (
     Search,
     SuccessiveHalving,
 )
-from shoal.search.protocol import Report, Start, Strategy, rank_key
+from shoal.search.protocol import Inherit, Report, Start, Strategy, rank_key
 from shoal.space import Bool, Choice, Float, Int, Ordinal, Space
 
 SPACE = Space(
@@ -81,6 +81,8 @@ SEARCHES: dict[str, Search] = {
         15, steps=200, split=0.2, stop=0.7, distance="scaled", neighbours=3, audit=0.5, learn_from_stopped=True
     ),
 }
+# They spend what they planned, to the last epoch.
+EXACT = (Random, Grid, Full, PBT, Genetic, HyperSearch)
 # Their decisions follow the order of the reports.
 ASYNCHRONOUS = (ASHA, Median, LCM)
 every_search = pytest.mark.parametrize("which", SEARCHES.values(), ids=SEARCHES.keys())
@@ -125,14 +127,14 @@ def test_it_keeps_the_contract_and_spends_what_it_planned(which: Search, score: 
     plan = which.bind(SPACE).plan()
     strategy, result = run(which, score, rows=rows)
     assert strategy.plan() == plan
-    assert result.spent == plan.budget if isinstance(which, Random | Grid | Full | PBT) else result.spent <= plan.budget
+    assert result.spent == plan.budget if isinstance(which, EXACT) else result.spent <= plan.budget
     assert len(result.trials) % plan.trials == 0  # whole populations are replaced
     assert len(result.trials) == plan.trials or any(not is_finite(report.score) for report in result.reports)
     last = {report.trial: report for report in result.reports}
     for number, trial in result.trials.items():
         if not is_finite(last[number].score):
             assert trial.stopped == "diverged"
-        elif isinstance(which, Random | Grid | Full | PBT):
+        elif isinstance(which, EXACT):
             assert trial.stopped == "completed"
         else:
             assert trial.stopped not in ("", "diverged")
@@ -246,3 +248,13 @@ def test_bind_checks_its_arguments(which: Search, arguments: dict[str, Any], mes
 @every_search
 def test_a_mapping_is_a_space(which: Search) -> None:
     assert which.bind(SPACE.values).ask(3) == which.bind(SPACE).ask(3)
+
+
+@every_score
+@pytest.mark.parametrize("name", [name for name, each in SEARCHES.items() if isinstance(each, PBT | HyperSearch)])
+def test_no_heir_is_a_donor(name: str, score: Score) -> None:
+    """Except in genetic search, where all but the elites are replaced."""
+    _, result = run(SEARCHES[name], score)
+    for answer in result.answers:
+        moves = [order for order in answer if isinstance(order, Inherit)]
+        assert not {order.trial for order in moves} & {order.donor for order in moves}

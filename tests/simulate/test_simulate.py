@@ -89,7 +89,7 @@ def test_the_same_seed_gives_the_same_run():
     [
         (search.Random(3, steps=9), "strategy: must count epochs"),
         (search.Random(3, epochs=10), "strategy: trains to 10 epochs, the table has 9"),
-        (search.PBT(4, epochs=9, interval_epochs=3), "strategy: PBT changes trials on their way"),
+        (search.PBT(4, epochs=9, interval_epochs=3), "strategy: changes trials on their way"),
     ],
 )
 def test_what_a_table_cannot_tell_is_refused(strategy, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -123,11 +124,13 @@ class _Generations(Tracker):
         self._generation += 1
         return self._end() if self._exhausted else self._advance()
 
+    @abstractmethod
     def _end(self) -> Iterable[Order]:
-        raise NotImplementedError
+        """End the trials of the last generation."""
 
+    @abstractmethod
     def _advance(self) -> Iterable[Order]:
-        raise NotImplementedError
+        """Breed the next generation."""
 
     def _demes(self) -> list[list[Individual]]:
         """Return the members of each deme, best first, after migration."""
@@ -141,10 +144,10 @@ class _Generations(Tracker):
             demes = [ranked([*deme[:-1], best[d - 1]]) for d, deme in enumerate(demes)]
         return demes
 
-    def _pools(self) -> list[list[Individual]]:
+    def _pools(self, demes: Sequence[Sequence[Individual]]) -> list[list[Individual]]:
         """Return whom each deme breeds from, best first; empty lists if all have diverged."""
         everyone = ranked([each for each in self._members.values() if not each.report.diverged])
-        alive = [[each for each in deme if not each.report.diverged] for deme in self._demes()]
+        alive = [[each for each in deme if not each.report.diverged] for deme in demes]
         return [deme or everyone for deme in alive]
 
     def _bred(self, pool: Sequence[Individual], place: int, only_hot: bool) -> tuple[Config, Individual]:
@@ -193,7 +196,8 @@ class Restarting(_Generations):
     def _advance(self) -> Iterable[Order]:
         orders = self._end()
         size, elites = self._search.population // self._search.demes, self._search.elites
-        pools, demes = self._pools(), self._demes()
+        demes = self._demes()
+        pools = self._pools(demes)
         self._members.clear()
         for d, (deme, pool) in enumerate(zip(demes, pools, strict=True)):
             places = range(d * size, (d + 1) * size)
@@ -223,7 +227,8 @@ class Continuing(_Generations):
         return [ended(each.report) for each in self._members.values()]
 
     def _advance(self) -> Iterable[Order]:
-        pools, demes = self._pools(), self._demes()
+        demes = self._demes()
+        pools = self._pools(demes)
         if not any(pools):
             orders = self._end()
             self._members.clear()

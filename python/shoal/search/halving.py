@@ -58,7 +58,7 @@ class SuccessiveHalving(Search):
     def _bind(self, space: Space, seed: int) -> Strategy:
         least, most, unit = self.span()
         bracket = Bracket.of(self.trials, rungs(least, most, self.eta), self.eta)
-        return Halving([bracket], unit, _proposals(self.sampler, space, seed, self.trials))
+        return Halving([bracket], unit, read_sampler(self.sampler).bind(space, seed, self.trials))
 
 
 @dataclass(frozen=True)
@@ -114,12 +114,7 @@ class Hyperband(Search):
     def _bind(self, space: Space, seed: int) -> Strategy:
         brackets = self.brackets() * self.rounds
         trials = sum(bracket.sizes[0] for bracket in brackets)
-        return Halving(brackets, self.span()[2], _proposals(self.sampler, space, seed, trials))
-
-
-def _proposals(sampler: Any, space: Space, seed: int, trials: int) -> Proposals:
-    proposals: Proposals = read_sampler(sampler).bind(space, seed, trials)
-    return proposals
+        return Halving(brackets, self.span()[2], read_sampler(self.sampler).bind(space, seed, trials))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import heapq
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -10,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.search import Search
-from shoal.search.protocol import Inherit, Order, Pause, Report, Set, Start, Stop
+from shoal.search.protocol import Inherit, Order, Report, Resume, Set, Start
 from shoal.simulate.table import Floats, Table
 from shoal.space.checks import whole
 
@@ -91,45 +93,64 @@ def run(
     bound = strategy.bind(table.space, seed=seed)
     if bound.unit != "epochs":
         raise ValueError("strategy: must count epochs, as the table does")
-    rows = _Rows(table, snap)
-    result = Simulation(whole("workers", workers, least=1))
-    queue: list[Order] = []  # told to train, but no worker is free
-    training: list[tuple[float, int, int, int]] = []  # time of the report, order of the start, trial, until
-    progress: dict[int, int] = {}
-    clock, started = 0.0, 0
+    shop = _Shop(table, snap, whole("workers", workers, least=1))
+    while not bound.finished:
+        if budget is None or shop.result.spent < budget:
+            shop.take(bound.ask(shop.free))
+            shop.start()
+        if not shop.training:
+            break
+        shop.take(bound.tell(shop.report()))
+    return shop.result
 
-    def take(orders: list[Order]) -> None:
+
+class _Shop:
+    """The workers, and the trials that train or wait for one of them."""
+
+    def __init__(self, table: Table, snap: Snap, workers: int) -> None:
+        self.result = Simulation(workers)
+        self.training: list[tuple[float, int, int, int]] = []  # time of the report, number, trial, until
+        self._table, self._rows = table, _Rows(table, snap)
+        self._queue: deque[Start | Resume] = deque()  # told to train, but no worker is free
+        self._progress: dict[int, int] = {}
+        self._clock, self._started = 0.0, 0
+
+    @property
+    def free(self) -> int:
+        """Workers for whom nobody waits."""
+        return max(0, self.result.workers - len(self.training) - len(self._queue))
+
+    def take(self, orders: Sequence[Order]) -> None:
+        """Queue what is to be trained."""
         for order in orders:
             if isinstance(order, Inherit | Set):
-                name = type(strategy).__name__
-                raise ValueError(f"strategy: {name} changes trials on their way, and a table has no weights")
-            if not isinstance(order, Stop | Pause):
-                queue.append(order)
+                raise ValueError("strategy: changes trials on their way, and a table has no weights")
+            if isinstance(order, Start | Resume):
+                self._queue.append(order)
 
-    while not bound.finished:
-        if budget is None or result.spent < budget:
-            take(bound.ask(max(0, workers - len(training) - len(queue))))
-            while queue and len(training) < workers:
-                order = queue.pop(0)
-                assert not isinstance(order, Stop | Pause)
-                if isinstance(order, Start):
-                    result.rows[order.trial], progress[order.trial] = rows.row(order.config), 0
-                if order.until > table.length:
-                    raise ValueError(f"strategy: trains to {order.until} epochs, the table has {table.length}")
-                cost = (order.until - progress[order.trial]) * float(table.seconds[result.rows[order.trial]])
-                heapq.heappush(training, (clock + cost, started, order.trial, order.until))
-                result.busy += cost
-                started += 1
-        if not training:
-            break
-        clock, _, trial, until = heapq.heappop(training)
-        score = float(table.scores[result.rows[trial], until - 1])
-        result.times.append(clock)
-        result.epochs.append(result.spent + until - progress[trial])
-        result.scores.append(score)
-        progress[trial] = until
-        take(bound.tell(Report(trial, until, score, {"loss": score})))
-    return result
+    def start(self) -> None:
+        """Give trials to free workers."""
+        while self._queue and len(self.training) < self.result.workers:
+            order = self._queue.popleft()
+            if isinstance(order, Start):
+                self.result.rows[order.trial], self._progress[order.trial] = self._rows.row(order.config), 0
+            if order.until > self._table.length:
+                raise ValueError(f"strategy: trains to {order.until} epochs, the table has {self._table.length}")
+            seconds = float(self._table.seconds[self.result.rows[order.trial]])
+            cost = (order.until - self._progress[order.trial]) * seconds
+            heapq.heappush(self.training, (self._clock + cost, self._started, order.trial, order.until))
+            self.result.busy += cost
+            self._started += 1
+
+    def report(self) -> Report:
+        """Go on to the next report."""
+        self._clock, _, trial, until = heapq.heappop(self.training)
+        score = float(self._table.scores[self.result.rows[trial], until - 1])
+        self.result.epochs.append(self.result.spent + until - self._progress[trial])
+        self.result.times.append(self._clock)
+        self.result.scores.append(score)
+        self._progress[trial] = until
+        return Report(trial, until, score, {"loss": score})
 
 
 class _Rows:
