@@ -49,6 +49,18 @@ def test_the_second_ends_the_wait_at_once():
     let_go.set()
 
 
+def test_what_was_ignored_stays_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupts() as caught:
+            interrupt()
+            time.sleep(0.2)
+        assert not caught
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_results_and_errors_come_through():
     assert aside(lambda: 3) == 3
     with pytest.raises(ZeroDivisionError):

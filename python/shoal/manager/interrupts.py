@@ -15,7 +15,10 @@ T = TypeVar("T")
 
 @contextmanager
 def interrupts() -> Iterator[list[int]]:
-    """Gather SIGINT and SIGTERM in the list that is yielded. The second of a kind acts as usual: at once."""
+    """Gather SIGINT and SIGTERM in the list that is yielded. The second of a kind acts as usual: at once.
+
+    A signal that the process was started to ignore stays ignored, as SIGINT is in a shell's background job.
+    """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # Python lets no other thread handle signals
         yield caught
@@ -26,7 +29,8 @@ def interrupts() -> Iterator[list[int]]:
         print("Stopping after this round; once more stops at once, and the round is lost.", file=sys.stderr)
         signal.signal(number, previous[number])
 
-    previous = {int(number): signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    previous = {int(number): signal.signal(number, note) for number in heard}
     try:
         yield caught
     finally:
