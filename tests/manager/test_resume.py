@@ -98,6 +98,7 @@ STRATEGIES = {
     "hyperband": search.Hyperband(max_epochs=4, eta=2),
     "asha": search.ASHA(14, max_epochs=9),
     "asha-tpe": search.ASHA(14, max_epochs=4, eta=2, mode="stopping", sampler=search.OptunaSampler()),
+    "asha-genetic": search.ASHA(14, max_epochs=4, eta=2, sampler=search.GeneticSampler(population=3)),
     "lcm": search.LCM(12, epochs=8, split=0.3, audit=0.3),
     "median": search.Median(10, epochs=4),
     "genetic": search.Genetic(6, 3, epochs=2, demes=2, migration_interval=1),

@@ -16,6 +16,7 @@ from shoal.search.base import Search
 from shoal.search.explore import FactorRange, Factors, Resample
 from shoal.search.full import Full
 from shoal.search.genetic import Genetic
+from shoal.search.geneticsampler import GeneticSampler
 from shoal.search.grid import Grid
 from shoal.search.halving import Hyperband, SuccessiveHalving
 from shoal.search.hypersearch import HyperSearch
@@ -36,6 +37,7 @@ __all__ = [
     "Factors",
     "Full",
     "Genetic",
+    "GeneticSampler",
     "Grid",
     "GridSampler",
     "HyperSearch",

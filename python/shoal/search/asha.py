@@ -11,8 +11,8 @@ from typing import Any
 from shoal.search.base import Search
 from shoal.search.protocol import Order, Pause, Plan, Report, Resume, Start, Stop, Strategy, Unit, rank_key
 from shoal.search.rungs import rungs, span
-from shoal.search.sampler import Proposals, RandomSampler, Sampler
-from shoal.search.samplers import read_sampler
+from shoal.search.sampler import Proposals, RandomSampler
+from shoal.search.samplers import SamplerLike, read_sampler
 from shoal.search.tracker import Tracker
 from shoal.space import Space
 from shoal.space.checks import whole
@@ -46,7 +46,7 @@ class ASHA(Search):
         eta: Of how many trials in a rung one goes on, at least 2.
         mode: ``"promotion"`` or ``"stopping"``.
         brackets: Number of brackets, at most that of the rungs.
-        sampler: Where configs come from: ``"random"``, ``"grid"``, ``"sobol"``, or a `shoal.search.Sampler`.
+        sampler: Where configs come from: a `shoal.search.Sampler`, or its name.
     """
 
     trials: int
@@ -57,7 +57,7 @@ class ASHA(Search):
     eta: int = 3
     mode: str = "promotion"
     brackets: int = 1
-    sampler: Sampler | str | dict[str, Any] = field(default_factory=RandomSampler)
+    sampler: SamplerLike = field(default_factory=RandomSampler)
 
     def __post_init__(self) -> None:
         whole("trials", self.trials, least=1)

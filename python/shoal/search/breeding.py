@@ -65,3 +65,19 @@ def reflected(position: float) -> float:
     """Return a position inside [0, 1] that a path from inside reaches if the ends throw it back."""
     position = abs(position) % 2
     return 2 - position if position > 1 else position
+
+
+def bred(
+    space: Space,
+    first: Config,
+    second: Config,
+    crossover_rate: float,
+    mutation_rate: float,
+    rng: np.random.Generator,
+) -> Config:
+    """Return a child: a crossover of two configs, each parameter of which is mutated with a probability."""
+    config = crossover(space, first, second, crossover_rate, rng)
+    for name, parameter in space.parameters.items():
+        if rng.random() < mutation_rate:
+            config[name] = mutate(parameter, config[name], rng)
+    return config

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from shoal.search.base import Search, one_unit
 from shoal.search.protocol import Order, Plan, Report, Start, Strategy
-from shoal.search.sampler import Proposals, RandomSampler, Sampler
-from shoal.search.samplers import read_sampler
+from shoal.search.sampler import Proposals, RandomSampler
+from shoal.search.samplers import SamplerLike, read_sampler
 from shoal.search.tracker import Tracker, ended
 from shoal.space import Space
 from shoal.space.checks import whole
@@ -23,13 +22,13 @@ class Full(Search):
         trials: Number of configs, at least 1.
         epochs: Length of a trial in epochs.
         steps: Length of a trial in steps, instead of ``epochs``.
-        sampler: Where configs come from: ``"random"``, ``"grid"``, ``"sobol"``, or a `shoal.search.Sampler`.
+        sampler: Where configs come from: a `shoal.search.Sampler`, or its name.
     """
 
     trials: int
     epochs: int | None = None
     steps: int | None = None
-    sampler: Sampler | str | dict[str, Any] = field(default_factory=RandomSampler)
+    sampler: SamplerLike = field(default_factory=RandomSampler)
 
     def __post_init__(self) -> None:
         whole("trials", self.trials, least=1)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from shoal.search.base import Search
 from shoal.search.protocol import Order, Plan, Report, Resume, Start, Stop, Strategy, Unit, rank_key
 from shoal.search.rungs import rungs, span
-from shoal.search.sampler import Proposals, RandomSampler, Sampler
-from shoal.search.samplers import read_sampler
+from shoal.search.sampler import Proposals, RandomSampler
+from shoal.search.samplers import SamplerLike, read_sampler
 from shoal.search.tracker import Tracker, ended
 from shoal.space import Space
 from shoal.space.checks import whole
@@ -34,7 +33,7 @@ class SuccessiveHalving(Search):
         max_steps: As ``max_epochs``, in steps.
         min_steps: As ``min_epochs``, in steps.
         eta: How many trials of a rung there are for each that goes on, at least 2.
-        sampler: Where configs come from: ``"random"``, ``"grid"``, ``"sobol"``, or a `shoal.search.Sampler`.
+        sampler: Where configs come from: a `shoal.search.Sampler`, or its name.
     """
 
     trials: int
@@ -43,7 +42,7 @@ class SuccessiveHalving(Search):
     max_steps: int | None = None
     min_steps: int | None = None
     eta: int = 3
-    sampler: Sampler | str | dict[str, Any] = field(default_factory=RandomSampler)
+    sampler: SamplerLike = field(default_factory=RandomSampler)
 
     def __post_init__(self) -> None:
         whole("trials", self.trials, least=1)
@@ -86,7 +85,7 @@ class Hyperband(Search):
     min_steps: int | None = None
     eta: int = 3
     rounds: int = 1
-    sampler: Sampler | str | dict[str, Any] = field(default_factory=RandomSampler)
+    sampler: SamplerLike = field(default_factory=RandomSampler)
 
     def __post_init__(self) -> None:
         whole("eta", self.eta, least=2)

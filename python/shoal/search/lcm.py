@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -13,8 +12,8 @@ from shoal.search.base import Search, one_unit
 from shoal.search.curves import DISTANCES, Library
 from shoal.search.keyed import keyed
 from shoal.search.protocol import Order, Pause, Plan, Report, Resume, Start, Stop, Strategy, Unit
-from shoal.search.sampler import Proposals, RandomSampler, Sampler
-from shoal.search.samplers import read_sampler
+from shoal.search.sampler import Proposals, RandomSampler
+from shoal.search.samplers import SamplerLike, read_sampler
 from shoal.search.tracker import Tracker
 from shoal.space import Space
 from shoal.space.checks import boolean, fraction, whole
@@ -53,7 +52,7 @@ class LCM(Search):
         neighbours: How many of the nearest curves foretell the end.
         audit: Fraction of would-be-stopped trials that is trained on.
         learn_from_stopped: Whether stopped trials join the library.
-        sampler: Where configs come from: ``"random"``, ``"grid"``, ``"sobol"``, or a `shoal.search.Sampler`.
+        sampler: Where configs come from: a `shoal.search.Sampler`, or its name.
     """
 
     trials: int
@@ -67,7 +66,7 @@ class LCM(Search):
     neighbours: int = 1
     audit: float = 0.05
     learn_from_stopped: bool = False
-    sampler: Sampler | str | dict[str, Any] = field(default_factory=RandomSampler)
+    sampler: SamplerLike = field(default_factory=RandomSampler)
 
     def __post_init__(self) -> None:
         whole("trials", self.trials, least=2)

@@ -6,12 +6,11 @@ import bisect
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from shoal.search.base import Search, one_unit
 from shoal.search.protocol import Order, Plan, Report, Resume, Start, Stop, Strategy, Unit
-from shoal.search.sampler import Proposals, RandomSampler, Sampler
-from shoal.search.samplers import read_sampler
+from shoal.search.sampler import Proposals, RandomSampler
+from shoal.search.samplers import SamplerLike, read_sampler
 from shoal.search.tracker import Tracker
 from shoal.space import Space
 from shoal.space.checks import whole
@@ -34,7 +33,7 @@ class Median(Search):
         steps: As ``epochs``, in steps.
         interval: Steps between two looks.
         grace: How many others there must be to compare with.
-        sampler: Where configs come from: ``"random"``, ``"grid"``, ``"sobol"``, or a `shoal.search.Sampler`.
+        sampler: Where configs come from: a `shoal.search.Sampler`, or its name.
     """
 
     trials: int
@@ -43,7 +42,7 @@ class Median(Search):
     steps: int | None = None
     interval: int | None = None
     grace: int = 3
-    sampler: Sampler | str | dict[str, Any] = field(default_factory=RandomSampler)
+    sampler: SamplerLike = field(default_factory=RandomSampler)
 
     def __post_init__(self) -> None:
         whole("trials", self.trials, least=1)

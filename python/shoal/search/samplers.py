@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeAlias
 
+from shoal.search.geneticsampler import GeneticSampler
 from shoal.search.optuna import OptunaSampler
 from shoal.search.sampler import GridSampler, RandomSampler, Sampler, SobolSampler
 from shoal.space.checks import known_keys
@@ -14,8 +15,12 @@ SAMPLERS: dict[str, type[Sampler]] = {
     "random": RandomSampler,
     "grid": GridSampler,
     "sobol": SobolSampler,
+    "genetic": GeneticSampler,
     "optuna": OptunaSampler,
 }
+
+#: What a scheduler takes as its ``sampler``.
+SamplerLike: TypeAlias = Sampler | str | Mapping[str, Any]
 
 
 def read_sampler(given: Any) -> Sampler:
@@ -25,8 +30,9 @@ def read_sampler(given: Any) -> Sampler:
         return given
     if isinstance(given, str):
         given = {"name": given}
-    if not isinstance(given, Mapping) or given.get("name") not in names:
-        raise ValueError(f"sampler: must be one of {', '.join(SAMPLERS)}, or a table with its name, got {given!r}")
+    if not isinstance(given, Mapping) or given.get("name") not in list(names):
+        rule = f"one of {', '.join(SAMPLERS)}, or a table with its name"
+        raise ValueError(f"sampler: must be {rule}, got {given!r}")
     arguments = {name: value for name, value in given.items() if name != "name"}
     sampler = names[given["name"]]
     try:
