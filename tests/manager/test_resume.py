@@ -94,11 +94,28 @@ def test_killed_again_and_again_it_ends_the_same(study, undisturbed, killer, tmp
     assert len(list(tmp_path.glob("snapshot-*"))) == 2
 
 
+class Climber:
+    """A user's own sampler, which learns: it goes on from the best config that it was told of."""
+
+    def __init__(self):
+        self.rng, self.least, self.best = random.Random(3), float("inf"), {"width": 9, "rate": 0.2}
+
+    def ask(self):
+        lr, batch = self.rng.choice([0.02, 0.1, 1e30]), self.rng.choice([7, 33])
+        width = min(20, max(3, self.best["width"] + self.rng.randint(-2, 2)))
+        return {"lr": lr, "batch_size": batch, "width": width, "rate": self.best["rate"] * self.rng.random()}
+
+    def tell(self, config, score):
+        if score < self.least:
+            self.least, self.best = score, config
+
+
 STRATEGIES = {
     "hyperband": search.Hyperband(max_epochs=4, eta=2),
     "asha": search.ASHA(14, max_epochs=9),
     "asha-tpe": search.ASHA(14, max_epochs=4, eta=2, mode="stopping", sampler=search.OptunaSampler()),
     "asha-genetic": search.ASHA(14, max_epochs=4, eta=2, sampler=search.GeneticSampler(population=3)),
+    "asha-own": search.ASHA(12, max_epochs=4, eta=2, mode="stopping", sampler=Climber()),
     "lcm": search.LCM(12, epochs=8, split=0.3, audit=0.3),
     "median": search.Median(10, epochs=4),
     "genetic": search.Genetic(6, 3, epochs=2, demes=2, migration_interval=1),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import random
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,21 @@ from shoal.search.protocol import Report, Start
 from shoal.space import Choice, Float, Int, Space
 
 SPACE = Space({"lr": Float(1e-3, 1, log=True), "width": Int(1, 8), "kind": Choice(["a", "b"]), "fixed": 3})
+
+
+class Draws:
+    """A sampler of the user's own."""
+
+    def __init__(self) -> None:
+        self.rng = random.Random(1)
+
+    def ask(self) -> dict[str, Any]:
+        return {"lr": self.rng.uniform(1e-3, 1), "width": self.rng.randint(1, 8), "kind": "b"}
+
+    def tell(self, config: Mapping[str, Any], score: float) -> None:
+        assert config["kind"] == "b"
+
+
 SCHEDULERS: dict[str, Any] = {
     "full": lambda sampler: Full(12, epochs=4, sampler=sampler),
     "halving": lambda sampler: SuccessiveHalving(12, max_epochs=9, sampler=sampler),
@@ -41,6 +58,7 @@ SAMPLERS: dict[str, Any] = {
     "sobol": SobolSampler(),
     "genetic": GeneticSampler(population=4),
     "tpe": OptunaSampler(),
+    "own": Draws(),
 }
 LEARNS = ("genetic", "tpe")  # their configs depend on the reports
 

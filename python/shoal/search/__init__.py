@@ -12,6 +12,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from shoal.search.asha import ASHA
+from shoal.search.asktell import AskTellSampler
 from shoal.search.base import Search
 from shoal.search.explore import FactorRange, Factors, Resample
 from shoal.search.full import Full
@@ -33,6 +34,7 @@ __all__ = [
     "ASHA",
     "LCM",
     "PBT",
+    "AskTellSampler",
     "FactorRange",
     "Factors",
     "Full",

@@ -46,7 +46,7 @@ class ASHA(Search):
         eta: Of how many trials in a rung one goes on, at least 2.
         mode: ``"promotion"`` or ``"stopping"``.
         brackets: Number of brackets, at most that of the rungs.
-        sampler: Where configs come from: a `shoal.search.Sampler`, or its name.
+        sampler: Where configs come from: a `shoal.search.Sampler`, its name, or an object with ``ask`` and ``tell``.
     """
 
     trials: int

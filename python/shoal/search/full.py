@@ -22,7 +22,7 @@ class Full(Search):
         trials: Number of configs, at least 1.
         epochs: Length of a trial in epochs.
         steps: Length of a trial in steps, instead of ``epochs``.
-        sampler: Where configs come from: a `shoal.search.Sampler`, or its name.
+        sampler: Where configs come from: a `shoal.search.Sampler`, its name, or an object with ``ask`` and ``tell``.
     """
 
     trials: int

@@ -33,7 +33,7 @@ class SuccessiveHalving(Search):
         max_steps: As ``max_epochs``, in steps.
         min_steps: As ``min_epochs``, in steps.
         eta: How many trials of a rung there are for each that goes on, at least 2.
-        sampler: Where configs come from: a `shoal.search.Sampler`, or its name.
+        sampler: Where configs come from: a `shoal.search.Sampler`, its name, or an object with ``ask`` and ``tell``.
     """
 
     trials: int

@@ -52,7 +52,7 @@ class LCM(Search):
         neighbours: How many of the nearest curves foretell the end.
         audit: Fraction of would-be-stopped trials that is trained on.
         learn_from_stopped: Whether stopped trials join the library.
-        sampler: Where configs come from: a `shoal.search.Sampler`, or its name.
+        sampler: Where configs come from: a `shoal.search.Sampler`, its name, or an object with ``ask`` and ``tell``.
     """
 
     trials: int

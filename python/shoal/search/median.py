@@ -33,7 +33,7 @@ class Median(Search):
         steps: As ``epochs``, in steps.
         interval: Steps between two looks.
         grace: How many others there must be to compare with.
-        sampler: Where configs come from: a `shoal.search.Sampler`, or its name.
+        sampler: Where configs come from: a `shoal.search.Sampler`, its name, or an object with ``ask`` and ``tell``.
     """
 
     trials: int
