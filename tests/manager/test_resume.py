@@ -111,6 +111,7 @@ class Climber:
 
 
 STRATEGIES = {
+    "topk": search.TopK(12, keep=4, epochs=4),
     "hyperband": search.Hyperband(max_epochs=4, eta=2),
     "asha": search.ASHA(14, max_epochs=9),
     "asha-tpe": search.ASHA(14, max_epochs=4, eta=2, mode="stopping", sampler=search.OptunaSampler()),

@@ -31,6 +31,7 @@ from shoal.search import (
     Resample,
     Search,
     SuccessiveHalving,
+    TopK,
 )
 from shoal.search.protocol import Inherit, Report, Start, Strategy, rank_key
 from shoal.space import Bool, Choice, Float, Int, Ordinal, Space
@@ -62,6 +63,8 @@ SEARCHES: dict[str, Search] = {
     "pbt-rules": PBT(5, epochs=4, interval_epochs=1, quantile=0.4, explore=RULES, resample=0.0),
     "pbt-pair": PBT(2, steps=9, interval=1, quantile=0.5),
     "full-sobol": Full(9, steps=30, sampler="sobol"),
+    "topk": TopK(20, keep=3, epochs=5),
+    "topk-steps": TopK(9, keep=9, steps=50, look=12, sampler="sobol"),
     "halving": SuccessiveHalving(27, max_epochs=27),
     "halving-capped": SuccessiveHalving(20, max_steps=50, min_steps=6, eta=2, sampler="sobol"),
     "hyperband": Hyperband(max_epochs=9),

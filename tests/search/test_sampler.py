@@ -23,6 +23,7 @@ from shoal.search import (
     Random,
     SobolSampler,
     SuccessiveHalving,
+    TopK,
 )
 from shoal.search.protocol import Report, Start
 from shoal.space import Choice, Float, Int, Space
@@ -45,6 +46,7 @@ class Draws:
 
 SCHEDULERS: dict[str, Any] = {
     "full": lambda sampler: Full(12, epochs=4, sampler=sampler),
+    "topk": lambda sampler: TopK(12, keep=3, epochs=4, sampler=sampler),
     "halving": lambda sampler: SuccessiveHalving(12, max_epochs=9, sampler=sampler),
     "hyperband": lambda sampler: Hyperband(max_epochs=4, eta=2, sampler=sampler),
     "asha": lambda sampler: ASHA(12, max_epochs=9, sampler=sampler),

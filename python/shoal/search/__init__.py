@@ -28,6 +28,7 @@ from shoal.search.pbt import PBT
 from shoal.search.protocol import Strategy
 from shoal.search.random import Random
 from shoal.search.sampler import GridSampler, RandomSampler, Sampler, SobolSampler
+from shoal.search.topk import TopK
 from shoal.space.checks import known_keys
 
 __all__ = [
@@ -54,12 +55,13 @@ __all__ = [
     "SobolSampler",
     "Strategy",
     "SuccessiveHalving",
+    "TopK",
     "from_description",
 ]
 
 _SEARCHES: dict[str, type[Search]] = {
     cls.__name__: cls
-    for cls in (Random, Grid, Full, SuccessiveHalving, Hyperband, ASHA, LCM, Median, PBT, Genetic, HyperSearch)
+    for cls in (Random, Grid, Full, TopK, SuccessiveHalving, Hyperband, ASHA, LCM, Median, PBT, Genetic, HyperSearch)
 }
 
 
