@@ -121,6 +121,7 @@ STRATEGIES = {
     "median": search.Median(10, epochs=4),
     "genetic": search.Genetic(6, 3, epochs=2, demes=2, migration_interval=1),
     "genetic-weights": search.Genetic(6, 4, epochs=2, inherit_weights=True, mutation_rate=0.4),
+    "elitist": search.Elitist(5, 3, epochs=2, parents=3),
     "hypersearch": search.HyperSearch(5, 4, epochs=2),
 }
 

@@ -17,6 +17,7 @@ from shoal.search import (
     ASHA,
     LCM,
     PBT,
+    Elitist,
     FactorRange,
     Factors,
     Full,
@@ -75,6 +76,8 @@ SEARCHES: dict[str, Search] = {
     "genetic": Genetic(8, 4, epochs=2),
     "genetic-demes": Genetic(12, 6, steps=50, demes=3, elites=2, migration_interval=2, mutation_rate=0.5),
     "genetic-weights": Genetic(8, 5, epochs=2, demes=2, inherit_weights=True, migration_interval=1),
+    "elitist": Elitist(8, 4, epochs=2, parents=4),
+    "elitist-mutants": Elitist(3, 6, steps=40, parents=1, mutation_rate=0.6),
     "hypersearch": HyperSearch(6, 5, epochs=2),
     "hypersearch-few": HyperSearch(2, 3, steps=40, replaced=0.1),
     "asha-tpe": ASHA(15, max_epochs=9, sampler=OptunaSampler()),
@@ -87,7 +90,7 @@ SEARCHES: dict[str, Search] = {
     ),
 }
 # They spend what they planned, to the last epoch.
-EXACT = (Random, Grid, Full, PBT, Genetic, HyperSearch)
+EXACT = (Random, Grid, Full, PBT, Genetic, Elitist, HyperSearch)
 # Their decisions follow the order of the reports.
 ASYNCHRONOUS = (ASHA, Median, LCM)
 every_search = pytest.mark.parametrize("which", SEARCHES.values(), ids=SEARCHES.keys())

@@ -14,6 +14,7 @@ from typing import Any
 from shoal.search.asha import ASHA
 from shoal.search.asktell import AskTellSampler
 from shoal.search.base import Search
+from shoal.search.elitist import Elitist
 from shoal.search.explore import FactorRange, Factors, Resample
 from shoal.search.full import Full
 from shoal.search.genetic import Genetic
@@ -36,6 +37,7 @@ __all__ = [
     "LCM",
     "PBT",
     "AskTellSampler",
+    "Elitist",
     "FactorRange",
     "Factors",
     "Full",
@@ -61,7 +63,21 @@ __all__ = [
 
 _SEARCHES: dict[str, type[Search]] = {
     cls.__name__: cls
-    for cls in (Random, Grid, Full, TopK, SuccessiveHalving, Hyperband, ASHA, LCM, Median, PBT, Genetic, HyperSearch)
+    for cls in (
+        Random,
+        Grid,
+        Full,
+        TopK,
+        SuccessiveHalving,
+        Hyperband,
+        ASHA,
+        LCM,
+        Median,
+        PBT,
+        Genetic,
+        Elitist,
+        HyperSearch,
+    )
 }
 
 
