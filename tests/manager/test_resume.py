@@ -113,6 +113,7 @@ class Climber:
 STRATEGIES = {
     "topk": search.TopK(12, keep=4, epochs=4),
     "hyperband": search.Hyperband(max_epochs=4, eta=2),
+    "dehb": search.DEHB(max_epochs=4, eta=2, rounds=2),
     "asha": search.ASHA(14, max_epochs=9),
     "asha-tpe": search.ASHA(14, max_epochs=4, eta=2, mode="stopping", sampler=search.OptunaSampler()),
     "asha-genetic": search.ASHA(14, max_epochs=4, eta=2, sampler=search.GeneticSampler(population=3)),

@@ -15,6 +15,7 @@ from tests.search.simulator import Problem, Run, Score, is_finite, simulate
 from shoal import search
 from shoal.search import (
     ASHA,
+    DEHB,
     LCM,
     PBT,
     Elitist,
@@ -70,6 +71,8 @@ SEARCHES: dict[str, Search] = {
     "halving-capped": SuccessiveHalving(20, max_steps=50, min_steps=6, eta=2, sampler="sobol"),
     "hyperband": Hyperband(max_epochs=9),
     "hyperband-twice": Hyperband(max_steps=80, min_steps=10, eta=4, rounds=2),
+    "dehb": DEHB(max_epochs=9),
+    "dehb-steps": DEHB(max_steps=100, min_steps=12, eta=2, rounds=2, mutation_factor=1),
     "asha": ASHA(30, max_epochs=9),
     "asha-brackets": ASHA(25, max_steps=90, min_steps=10, eta=2, brackets=3, sampler="sobol"),
     "asha-stopping": ASHA(30, max_epochs=12, mode="stopping"),
@@ -92,7 +95,7 @@ SEARCHES: dict[str, Search] = {
 # They spend what they planned, to the last epoch.
 EXACT = (Random, Grid, Full, PBT, Genetic, Elitist, HyperSearch)
 # Their decisions follow the order of the reports.
-ASYNCHRONOUS = (ASHA, Median, LCM)
+ASYNCHRONOUS = (ASHA, DEHB, Median, LCM)
 every_search = pytest.mark.parametrize("which", SEARCHES.values(), ids=SEARCHES.keys())
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from shoal.search.asha import ASHA
 from shoal.search.asktell import AskTellSampler
 from shoal.search.base import Search
+from shoal.search.dehb import DEHB
 from shoal.search.elitist import Elitist
 from shoal.search.explore import FactorRange, Factors, Resample
 from shoal.search.full import Full
@@ -34,6 +35,7 @@ from shoal.space.checks import known_keys
 
 __all__ = [
     "ASHA",
+    "DEHB",
     "LCM",
     "PBT",
     "AskTellSampler",
@@ -70,6 +72,7 @@ _SEARCHES: dict[str, type[Search]] = {
         TopK,
         SuccessiveHalving,
         Hyperband,
+        DEHB,
         ASHA,
         LCM,
         Median,
