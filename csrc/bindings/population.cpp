@@ -54,6 +54,12 @@ void load_state(Population& population, std::int64_t row, const Array<std::uint8
   population.write_state(row, reinterpret_cast<const std::byte*>(bytes.data()));
 }
 
+py::dict inherit(Population& population, std::int64_t source, std::int64_t target) {
+  py::dict layers;
+  for (const InheritedLayer& layer : population.inherit(source, target)) layers[py::str(layer.name)] = layer.inherited;
+  return layers;
+}
+
 Array<float> fit(Population& population, const ArrayDataset& data, const Array<std::int64_t>& steps,
                  std::int64_t record) {
   require(steps.size() == population.size(), "steps has " + std::to_string(steps.size()) +
@@ -112,6 +118,7 @@ void bind_population(py::module_& module) {
       .def("outputs", &Population::outputs, py::arg("row"))
       .def("set", &Population::set, py::arg("row"), py::arg("hyperparameters"))
       .def("copy", &Population::copy, py::arg("source"), py::arg("target"))
+      .def("inherit", &inherit, py::arg("source"), py::arg("target"))
       .def("fit", &fit, py::arg("data"), py::arg("steps").noconvert(), py::arg("record"))
       .def("steps_to_epoch", &Population::steps_to_epoch, py::arg("row"), py::arg("samples"), py::arg("epoch"))
       .def("evaluate", &evaluate, py::arg("data"), py::arg("rows"))

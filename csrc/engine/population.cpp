@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/engine.h"
+#include "engine/inherit.h"
 #include "shoal/error.h"
 
 namespace shoal {
@@ -110,6 +111,17 @@ void Population::copy(const std::vector<std::int64_t>& source, const std::vector
     moves.push_back({&from, &to});
   }
   impl_->engine->copy(moves);
+}
+
+std::vector<InheritedLayer> Population::inherit(std::int64_t source, std::int64_t target) {
+  const Member& from = impl_->at(source);
+  Member& to = impl_->at(target);
+  Buffer donor(static_cast<std::size_t>(from.bytes()));
+  impl_->engine->read(from, donor.data());
+  const Member heir = make_member(to.program, impl_->optimizer, to.hyperparameters, to.key);
+  std::vector<InheritedLayer> layers = take_over(*from.program, donor.data(), heir);
+  impl_->engine->write(heir.block->data(), to);
+  return layers;
 }
 
 void Population::fit(const Dataset& dataset, const std::vector<std::int64_t>& steps, std::int64_t record,

@@ -183,6 +183,29 @@ TEST_CASE("cuda: a copy is the donor byte for byte, also in a swap; a state move
   CHECK(cpu.counters(0).step == 5);
 }
 
+TEST_CASE("cuda: an heir of another structure inherits as on the CPU") {
+  const Pictures pictures(20, {6, 5, 2});
+  const auto network = [](std::int64_t units) {
+    return Network{{layer::conv2d(3, 3), layer::batch_norm(), layer::relu(), layer::dense(units), layer::dense(2)}};
+  };
+  Population gpu = population("cuda:0", {6, 5, 2}, Optimizer::adam),
+             cpu = population("cpu", {6, 5, 2}, Optimizer::adam);
+  for (Population* p : {&gpu, &cpu}) {
+    p->add(network(4), rates(0.01f, 16), 1);
+    p->add(network(5), rates(0.01f, 16), 2);
+  }
+  fit(gpu, pictures.classes(), 2);
+  cpu.write_state(0, state(gpu, 0).data());
+  const auto inherited = [](Population& p) {
+    std::vector<bool> layers;
+    for (const InheritedLayer& layer : p.inherit(0, 1)) layers.push_back(layer.inherited);
+    return layers;
+  };
+  CHECK(inherited(gpu) == std::vector<bool>{true, true, false, false});
+  CHECK(inherited(cpu) == std::vector<bool>{true, true, false, false});
+  CHECK(state(gpu, 1) == state(cpu, 1));
+}
+
 TEST_CASE("cuda: a member that diverges stops, and the others do not notice") {
   const Pictures pictures(40, {5, 4});
   const Network network{{layer::dense(8), layer::relu(), layer::dense(2)}};

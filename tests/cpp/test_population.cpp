@@ -131,6 +131,31 @@ TEST_CASE("a copy is the donor byte for byte, also in a swap") {
   CHECK(bytes(p, 1) == first);
 }
 
+TEST_CASE("an heir of another structure has its donor's layers where they fit, the rest as a new member") {
+  const Toy toy(64, 5);
+  const Network donor{{layer::dense(40), layer::tanh(), layer::dense(30), layer::tanh(), layer::dense(1)}};
+  const Network heir{{layer::dense(40), layer::tanh(), layer::dense(31), layer::tanh(), layer::dense(1)}};
+  Population p({5}, Optimizer::adam, Loss::mse, {.seed = 1}), fresh({5}, Optimizer::adam, Loss::mse, {.seed = 1});
+  p.add(donor, rates(0.001f, 16), 0);
+  p.add(heir, rates(0.001f, 16), 1);
+  fresh.add(heir, rates(0.001f, 16), 1);
+  fit(p, toy.values(), 5);
+  std::vector<InheritedLayer> layers = p.inherit(0, 1);
+  REQUIRE(layers.size() == 3);
+  const auto weights = [](Population& population, std::int64_t row, std::size_t layer) {
+    const Parameter weight = population.parameters(row)[2 * layer];
+    return std::vector<float>(weight.data, weight.data + weight.shape[0] * weight.strides[0]);
+  };
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(layers[i].name == "dense" + std::to_string(i + 1));
+    CHECK(layers[i].inherited == (i == 0));
+    CHECK(weights(p, 1, i) == (i == 0 ? weights(p, 0, i) : weights(fresh, 0, i)));
+  }
+  CHECK(p.counters(1).step == 5);
+  CHECK_THROWS_AS(p.inherit(2, 0), InvalidArgument);
+  CHECK_THROWS_AS(p.inherit(0, -1), InvalidArgument);
+}
+
 TEST_CASE("a member that diverges stops, and the others do not notice") {
   const Toy toy(64, 5);
   for (const std::int64_t width : {6, 90}) {

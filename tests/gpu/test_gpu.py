@@ -70,6 +70,18 @@ def test_members_are_copied_saved_and_loaded(tmp_path):
         gpu.load_state(1, b"123")
 
 
+def test_an_heir_of_another_structure_inherits_as_on_the_cpu():
+    dataset = labelled(40, shape=(8, 7, 2))
+    wider = nn.Sequential([*IMAGES.layers[:5], nn.Dense(9), nn.Tanh(), nn.Dense(3)])
+    cpu, gpu = pair([IMAGES, wider], optimizer="adam", hyperparameters={"batch_size": 16}, input_shape=(8, 7, 2))
+    gpu.train(dataset, steps=3)
+    cpu.load_state(0, gpu.state(0))
+    layers = {"conv1": True, "batchnorm1": True, "dense1": False, "dense2": False}
+    assert cpu.inherit(0, 1) == gpu.inherit(0, 1) == layers
+    assert blocks(cpu) == blocks(gpu)
+    assert np.isfinite(gpu.train(dataset, steps=2)).all()
+
+
 def test_a_study_runs(tmp_path):
     study = Study(
         lambda config: TINY,

@@ -41,6 +41,12 @@ struct Counters {
   bool diverged = false;    // the loss became NaN or infinite; the member no longer trains
 };
 
+// A layer of an heir ("dense1"), and whether it has its donor's values; else it is as in a new member.
+struct InheritedLayer {
+  std::string name;
+  bool inherited;
+};
+
 class Population {
  public:
   Population(Shape input, Optimizer optimizer, Loss loss, Options options = {});
@@ -65,6 +71,11 @@ class Population {
   // Weights, optimiser state and counters of source[i] replace those of target[i]; hyperparameters, id and so the
   // data order stay. The networks must be of the same structure. All sources are read before any target is written.
   void copy(const std::vector<std::int64_t>& source, const std::vector<std::int64_t>& target);
+
+  // The same where the networks may differ in structure: target becomes a fresh member whose counters are source's, and
+  // so are its layers, with statistics and optimiser state, where source has one of the same name whose parameters have
+  // the same shapes. A name is kind and place among the kind, counted from the input. In the order of target's layers.
+  std::vector<InheritedLayer> inherit(std::int64_t source, std::int64_t target);
 
   // Trains row p for steps[p] steps (0: leave it alone). losses is (P, T), T = ceil(max(steps) / record): the mean
   // training loss of each `record` steps; NaN where a member made no step. A member whose loss is not finite is

@@ -253,6 +253,24 @@ class Population:
         """
         self._built().copy(arguments.rows(source, self.members), arguments.rows(target, self.members))
 
+    def inherit(self, source: int, target: int) -> dict[str, bool]:
+        """Give ``target`` what fits of ``source``, whose network may be another; it keeps its hyperparameters and id.
+
+        It takes over the counters, and each layer whose parameters all have the same shapes as those of the layer of
+        the same name in ``source``, whole: weights, optimiser state, running statistics. A name is the kind and the
+        place among that kind, counted from the input, as in ``parameters``; so a change leaves the layers before it as
+        they were. All other layers are as in a new member of its id, with no optimiser state. As the counters go on,
+        Adam does not correct the bias of these: by its usual betas the first steps are up to 6.6 times as long.
+
+        Returns:
+            Layer -> whether it was taken over, ``{"conv1": True, "dense1": False}``, in the order of its layers.
+
+        Raises:
+            ValueError: There is no such member.
+        """
+        rows = [arguments.row(member, self.members) for member in (source, target)]
+        return self._built().inherit(*rows)
+
     def set(self, members: Rows, **values: Any) -> None:
         """Change hyperparameters between steps: ``pop.set(7, lr=0.01)``, ``pop.set([1, 2], lr=[0.1, 0.2])``.
 
