@@ -262,7 +262,7 @@ class Sequential:
 
     @property
     def structure(self) -> tuple[Layer, ...]:
-        """The layers without their dropout rates. Members of equal structure can inherit from each other."""
+        """The layers without their dropout rates. Between members of equal structure a whole state can be copied."""
         return tuple(map(_without_rates, self.layers))
 
     @property

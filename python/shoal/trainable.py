@@ -54,4 +54,10 @@ class Trainable(Protocol):
         """Return the whole state as arrays of numbers, by name. They are copied."""
 
     def load(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Take over a state that ``save`` returned, for this trial or for the one it inherits from; after ``setup``."""
+        """Take over a state that ``save`` returned, for this trial or for the one it inherits from; after ``setup``.
+
+        The other trial's config may differ in any parameter that the strategy changes on inheriting. That is a
+        structural one only if you say so: ``explore`` of PBT has a rule for it, or ``breed_structure`` of Genetic is
+        set. Then the arrays may be of another model, of other names and shapes: take over what fits, progress above
+        all, and leave the rest as ``setup`` made it. An error ends the study and names the trial.
+        """

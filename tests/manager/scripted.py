@@ -61,6 +61,7 @@ class Tape:
         donors = [list(self.trials[donor]) for _, donor, _ in moves]
         for (heir, _, config), (_, origin, progress) in zip(moves, donors, strict=True):
             self.trials[heir] = [config, f"{origin}>{heir}", progress]
+        return {heir: layers for heir, _, config in reversed(moves) if (layers := config.get("layers"))}
 
     def set(self, trial, config):
         self.calls.append(("set", trial))

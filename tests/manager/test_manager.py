@@ -6,7 +6,7 @@ import pytest
 from tests.manager.scripted import HEADER, Script, Tape, run
 
 from shoal.errors import StudyError
-from shoal.manager import Listener
+from shoal.manager import Listener, StudyRecord
 from shoal.manager.manager import Manager
 from shoal.search.protocol import Inherit, Pause, Resume, Set, Start, Stop
 
@@ -65,6 +65,27 @@ def test_heirs_get_what_their_donors_were_when_the_orders_came():
     assert ("inherit", (0, 1), (1, 0)) in worker.calls
     assert [manager.record.schedule(trial)[0][1] for trial in (0, 1)] == [{"x": 2.0}, {"x": 1.0}]
     assert manager.record.trials[0].config == {"x": 5.0}
+
+
+def test_what_became_of_an_heirs_layers_is_noted_after_the_orders(monkeypatch):
+    layers = [{"conv1": True, "dense1": False}, {"conv1": False, "dense1": True}]
+    orders = [Inherit(trial, 2, {"x": 5.0, "layers": layers[trial]}, 20) for trial in (0, 1)]
+    last = [Inherit(0, 1, {"x": 6.0}, 30), Resume(1, 30)]
+    events, apply = [], StudyRecord.apply
+
+    def noting(record, event):
+        events.append((event["event"], event.get("trial")))
+        apply(record, event)
+
+    monkeypatch.setattr(StudyRecord, "apply", noting)
+    answers = {(0, 10): [], (1, 10): [], (2, 10): orders, (0, 20): [], (1, 20): last}
+    manager, _, _ = run(starts(2.0, 2.0, 1.0), answers, rows=3)
+    first = events.index(("layers", 0))
+    assert events[first - 2 : first + 2] == [("order", 0), ("order", 1), ("layers", 0), ("layers", 1)]
+    changes = manager.record.trials[0].changes
+    assert [change.layers for change in changes] == [None, layers[0], None]
+    assert [change.fresh for change in changes] == [(), ("dense1",), ()]
+    assert manager.record.trials[1].changes[-1].fresh == ("conv1",)
 
 
 def test_a_donor_may_be_stopped_by_the_same_orders():

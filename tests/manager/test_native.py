@@ -5,6 +5,8 @@ import pytest
 from tests.manager.toys import images, network
 
 import shoal
+from shoal import nn
+from shoal.errors import StudyError
 from shoal.manager.native import NativeWorker
 
 TRAIN, VALID = images(103, 0), images(50, 1)
@@ -95,12 +97,52 @@ def test_hot_values_change_in_place_and_the_layers_must_stay():
         lent.set(0, CONFIG | {"width": 10})
 
 
-def test_an_heir_needs_a_network_of_the_donors_structure():
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("own", [4, 9], ids=["a new structure", "the heir's own structure"])
+def test_an_heir_of_another_structure_takes_over_what_fits(rows, own):
+    lent = worker(rows)
+    lent.start(0, CONFIG | {"width": 5, "depth": 1})
+    lent.start(1, CONFIG | {"width": own, "depth": 1})
+    for trial in (0, 1):
+        lent.train({trial: 2})
+    donor, heir = lent.state(0)["member"], CONFIG | {"width": 9, "depth": 1, "lr": 0.01}
+    assert lent.inherit([(1, 0, heir)]) == {1: {"dense1": False, "dense2": False, "dense3": True}}
+
+    population, _ = alone(1, heir, 0)
+    pair = shoal.Population(
+        [network(CONFIG | {"width": 5, "depth": 1}), network(heir)], ids=[0, 1], input_shape=TRAIN.shape, **OPTIONS
+    )
+    pair.load_state(0, donor)
+    pair.inherit(0, 1)
+    np.testing.assert_array_equal(lent.state(1)["member"], pair.state(1))
+    population.load_state(0, pair.state(1))
+    np.testing.assert_array_equal(lent.state(0)["member"], donor)
+    lent.train({1: 3})
+    population.train(TRAIN, epochs=1)
+    np.testing.assert_array_equal(lent.state(1)["member"], population.state(0))
+
+
+def test_only_heirs_of_another_structure_are_named():
     lent = worker()
-    lent.start(0, CONFIG)
-    lent.start(1, CONFIG)
-    lent.train({0: 1, 1: 1})
-    with pytest.raises(ValueError, match="trial 1 inherits from trial 0, so the layers must stay"):
+    for trial in range(3):
+        lent.start(trial, CONFIG)
+        lent.train({trial: 1})
+    before = [lent.state(trial)["member"] for trial in range(3)]
+    named = lent.inherit([(0, 1, CONFIG | {"width": 4}), (1, 0, CONFIG), (2, 0, CONFIG | {"rate": 0.3})])
+    assert [*named] == [0]
+    for trial in (1, 2):
+        np.testing.assert_array_equal(lent.state(trial)["member"], before[0])
+
+
+def test_an_heirs_network_that_fits_no_data_is_blamed():
+    def either(config):
+        return nn.Sequential([nn.Dense(4), nn.Conv2d(3, 1)]) if config["width"] == 4 else network(config)
+
+    lent = NativeWorker(either, TRAIN, VALID, rows=1, unit="epochs", options=OPTIONS)
+    for trial in (0, 1):
+        lent.start(trial, CONFIG)
+        lent.train({trial: 1})
+    with pytest.raises(StudyError, match=r"trial 1, its network: ValueError: member 1: layer 2 \(conv2d\)"):
         lent.inherit([(1, 0, CONFIG | {"width": 4})])
 
 

@@ -62,8 +62,9 @@ def trainables(directory=None, *, factory=Walk, **changes):
 
 
 def network(config):
-    layers = [nn.Flatten(), nn.Dense(config["width"]), nn.ReLU(), nn.Dropout(config["rate"]), nn.Dense(4)]
-    return nn.Sequential(layers)
+    more = [nn.Dense(8), nn.ReLU()] * config.get("depth", 0)
+    layers = [nn.Dense(config["width"]), nn.ReLU(), *more, nn.Dropout(config["rate"]), nn.Dense(4)]
+    return nn.Sequential([nn.Flatten(), *layers])
 
 
 def images(samples, seed):
@@ -81,6 +82,7 @@ def networks(directory=None, **changes):
             "momentum": 0.5,
             "batch_size": Choice([7, 16, 33]),
             "width": Int(3, 20),
+            "depth": Int(0, 2),
             "rate": Float(0, 0.4),
         },
         "strategy": search.PBT(population=6, epochs=8, interval_epochs=2, explore={"rate": search.Factors(0.8, 1.2)}),

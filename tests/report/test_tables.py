@@ -9,7 +9,7 @@ import pytest
 from shoal import report
 from shoal.manager.record import StudyRecord
 from shoal.report import Summary
-from shoal.report.tables import config, trials
+from shoal.report.tables import config, schedule, structures, trials
 
 
 def test_the_best_trials_come_first_and_diverged_ones_last(journal, pbt_events):
@@ -39,6 +39,34 @@ def test_without_heirs_there_is_no_column_for_them(journal, random_events):
     table = trials(Summary(StudyRecord.read(journal(random_events(trials=3, epochs=4))), {}))
     assert "heir of" not in table.header
     assert {len(row) for row in table.rows} == {len(table.header)}
+
+
+def test_the_fresh_layers_of_heirs_are_named(journal, pbt_events):
+    events = []
+    for event in pbt_events(members=20, rounds=8, interval=1):
+        events.append(event)
+        if event.get("order") == "inherit":
+            layers = {"conv1": True, "dense1": False, "dense2": False}
+            events.append({"event": "layers", "trial": event["trial"], "layers": layers})
+    directory = journal(events)
+    summary = Summary(StudyRecord.read(directory), {})
+    table, best = trials(summary), schedule(summary)
+    assert table.header[-1] == best.header[-1] == "fresh layers"
+    for row in table.rows:
+        assert row[-1] == ("dense1, dense2" if row[table.header.index("heir of")] else "")
+    assert [row[-1] for row in best.rows] == ["", *["dense1, dense2"] * (len(best.rows) - 1)]
+    assert len(best.rows) > 1
+    words = "In 28 of 28 copies the structure changed: of 84 layers 28 were inherited, the others started fresh."
+    assert structures(summary) == words
+    assert words in report.write(directory).read_text(encoding="utf-8")
+
+
+def test_where_no_structure_changes_no_layers_are_spoken_of(journal, pbt_events):
+    directory = journal(pbt_events(members=20, rounds=8, interval=1))
+    summary = Summary(StudyRecord.read(directory), {})
+    assert structures(summary) == ""
+    assert "fresh layers" not in trials(summary).header + schedule(summary).header
+    assert "the structure changed" not in report.write(directory).read_text(encoding="utf-8")
 
 
 def test_the_page_has_the_trials(journal, random_events):

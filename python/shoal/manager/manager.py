@@ -158,7 +158,9 @@ class Manager:
             self._note(event)
         moves = [(order.trial, order.donor, order.config) for order in orders if isinstance(order, Inherit)]
         if moves:
-            self._worker.inherit(moves)  # first, for the same orders may change or stop a donor
+            layers = self._worker.inherit(moves)  # first, for the same orders may change or stop a donor
+            for trial in sorted(layers):
+                self._note({"event": "layers", "trial": trial, "layers": layers[trial]})
         for order in orders:
             match order:
                 case Start():

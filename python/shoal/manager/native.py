@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from shoal.data import Dataset
 from shoal.manager.interrupts import aside
-from shoal.manager.record import Metrics
+from shoal.manager.record import Layers, Metrics
 from shoal.manager.snapshot import State
 from shoal.manager.worker import blame
 from shoal.nn import Sequential
@@ -77,26 +77,43 @@ class NativeWorker:
         """Make a member that goes on from a state."""
         self._members[trial] = _Member(trial, config, self._make(trial, config), parked=state.get("member"))
 
-    def inherit(self, moves: Sequence[tuple[int, int, Config]]) -> None:
-        """Replace each heir's state by its donor's. The heir's config must make a network of the donor's structure."""
+    def inherit(self, moves: Sequence[tuple[int, int, Config]]) -> dict[int, Layers]:
+        """Replace each heir's state by its donor's, or by what fits of it where its config makes another structure."""
         donors = [(self._members[donor].network, self.state(donor)["member"]) for _, donor, _ in moves]
-        for (heir, donor, config), (network, block) in zip(moves, donors, strict=True):
-            self._change(heir, config, network, f"trial {heir} inherits from trial {donor}")
-            self._load(self._members[heir], block)
+        changed: dict[int, Layers] = {}
+        for (heir, _, config), (network, block) in zip(moves, donors, strict=True):
+            member = self._members[heir]
+            self._change(member, config, self._make(heir, config))
+            if member.network.structure != network.structure:
+                block, changed[heir] = self._adapt(block, network, member)
+            self._load(member, block)
+        return changed
 
     def set(self, trial: int, config: Config) -> None:
         """Change the hot hyperparameters of a member; the config must make a network of the same structure."""
-        self._change(trial, config, self._members[trial].network, f"trial {trial} changes its config")
-
-    def _change(self, trial: int, config: Config, like: Sequential, what: str) -> None:
         member, network = self._members[trial], self._make(trial, config)
-        if network.structure != like.structure:
-            raise ValueError(f"{what}, so the layers must stay: {like} became {network} with {config}")
+        if network.structure != member.network.structure:
+            raise ValueError(
+                f"trial {trial} changes its config, so the layers must stay: {member.network} became {network} "
+                f"with {config}"
+            )
+        self._change(member, config, network)
+
+    def _change(self, member: _Member, config: Config, network: Sequential) -> None:
         if member.row is not None and network.structure == member.network.structure:
             self._resident().set(member.row, **hot_values(config, network))
         else:
             member.row = None  # given one again, it is set up with this config
         member.config, member.network = config, network
+
+    def _adapt(self, block: NDArray[np.uint8], donor: Sequential, heir: _Member) -> tuple[NDArray[np.uint8], Layers]:
+        """Return the heir's block with what fits of a donor's, and what became of its layers."""
+        options = {**self._options, "device": "cpu", "threads": 1, "input_shape": self._train.shape}
+        networks, ids = [donor, heir.network], [heir.trial] * 2
+        pair = blame(heir.trial, heir.config, "its network", lambda: Population(networks, ids=ids, **options))
+        pair.load_state(0, block)
+        layers = pair.inherit(0, 1)
+        return pair.state(1), layers
 
     def _load(self, member: _Member, block: NDArray[np.uint8]) -> None:
         if member.row is None:

@@ -11,6 +11,7 @@ The manager keeps its books in a record while it runs; a report reads one from t
                 stop      progress
                 set       config old until progress
                 inherit   config old until progress donor donor_progress donor_changes
+    layers    trial layers                            what became of an heir whose structure is not its donor's
     point     trial progress metrics                  a point of the curve between two reports
     report    trial progress score metrics            a point of the curve that the strategy saw
     snapshot  number file seconds                     all states are on disk
@@ -19,7 +20,7 @@ The manager keeps its books in a record while it runs; a report reads one from t
 ``progress`` and ``until`` count the study's ``unit``. ``score`` is what the strategy ranks by, lower is better; null
 (not finite) means diverged somewhere up to ``progress``, and ``metrics`` is empty then. ``old`` is the config before
 the order. An heir goes on from its donor's progress; ``donor_changes`` counts the donor's starts, sets and inherits so
-far.
+far. ``layers`` says of each layer of the heir whether it is the donor's (true) or fresh (false); it follows the orders.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -39,6 +40,7 @@ FORMAT = 1
 
 Status: TypeAlias = Literal["running", "waiting", "paused", "completed", "stopped", "diverged"]
 Metrics: TypeAlias = dict[str, float]
+Layers: TypeAlias = dict[str, bool]  # of an heir, in order: whether each was inherited; else it is fresh
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,12 @@ class Change:
     why: str
     donor: int | None = None
     donor_changes: int = 0  # changes the donor itself had behind it then
+    layers: Layers | None = None  # of an heir whose structure is not its donor's
+
+    @property
+    def fresh(self) -> tuple[str, ...]:
+        """The layers of an heir that are not its donor's."""
+        return tuple(name for name, inherited in (self.layers or {}).items() if not inherited)
 
 
 @dataclass
@@ -190,6 +198,9 @@ class StudyRecord:
                 self.header = event
             case "order":
                 self._order(event)
+            case "layers":
+                changes = self.trials[event["trial"]].changes
+                changes[-1] = replace(changes[-1], layers=dict(event["layers"]))
             case "point":
                 self._advance(event)
             case "report":

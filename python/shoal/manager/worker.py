@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from shoal.errors import StudyError
-from shoal.manager.record import Metrics
+from shoal.manager.record import Layers, Metrics
 from shoal.manager.snapshot import State
 from shoal.search.protocol import Config
 from shoal.trainable import Trainable
@@ -33,8 +33,12 @@ class Worker(Protocol):
     def restore(self, trial: int, config: Config, state: State) -> None:
         """Make a trial that goes on from a state."""
 
-    def inherit(self, moves: Sequence[tuple[int, int, Config]]) -> None:
-        """Replace, for each (heir, donor, config), the heir's state by the donor's. All donors are read first."""
+    def inherit(self, moves: Sequence[tuple[int, int, Config]]) -> dict[int, Layers]:
+        """Replace, for each (heir, donor, config), the heir's state by the donor's. All donors are read first.
+
+        Returns:
+            What became of the layers of each heir whose structure is not its donor's; no others are named.
+        """
 
     def set(self, trial: int, config: Config) -> None:
         """Change what is hot in a trial's config."""
@@ -78,11 +82,12 @@ class TrainableWorker:
         """Make a trainable, set it up and let it load."""
         self._trials[trial] = config, self.model(trial, config, state)
 
-    def inherit(self, moves: Sequence[tuple[int, int, Config]]) -> None:
-        """Replace each heir by a trainable with its config that has loaded the donor's state."""
+    def inherit(self, moves: Sequence[tuple[int, int, Config]]) -> dict[int, Layers]:
+        """Replace each heir by a trainable with its config that has loaded the donor's state; it alone knows layers."""
         states = [self.state(donor) for _, donor, _ in moves]
         for (heir, _, config), state in zip(moves, states, strict=True):
             self.restore(heir, config, state)
+        return {}
 
     def set(self, trial: int, config: Config) -> None:
         """Replace a trainable by one with this config that has loaded its state."""

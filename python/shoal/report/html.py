@@ -63,10 +63,11 @@ def _pictures(summary: Summary, rival: Summary | None) -> Iterator[str]:
             figures.curves(summary),
         )
     if summary.inherits:
+        changes = tables.structures(summary)
         yield _picture(
             "Lineage",
             "Who inherited from whom. A horizontal line is one life of weights, a vertical one a copy. "
-            "The numbers are the first trials whose descendants live to the end.",
+            "The numbers are the first trials whose descendants live to the end." + (f" {changes}" if changes else ""),
             figures.lineage(summary),
         )
     if summary.axes:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from shoal.report.axes import text
 from shoal.report.summary import Summary
 
+FRESH = "fresh layers"  # of an heir whose structure is not its donor's
+
 
 @dataclass(frozen=True)
 class Table:
@@ -56,8 +58,20 @@ def schedule(summary: Summary) -> Table | None:
     steps = summary.record.best_schedule
     last = steps[-1][1]
     changing = [name for name in last if any(config[name] != last[name] for _, config in steps)]
-    rows = [[f"from {progress}", *(text(config[name]) for name in changing)] for progress, config in steps]
-    return Table([summary.unit, *changing], rows) if changing else None
+    births = {(life := summary.strands[i]).start: life.changes[0].fresh for i in summary.ancestors}
+    fresh = [", ".join(births.get(progress, ())) for progress, _ in steps]
+    values = [[f"from {progress}", *(text(config[name]) for name in changing)] for progress, config in steps]
+    table = Table([summary.unit, *changing], values)
+    return _with_column(table, FRESH, fresh) if changing else None
+
+
+def structures(summary: Summary) -> str:
+    """How often an heir's structure was not its donor's, and what became of the layers; nothing where it never was."""
+    births = [strand.changes[0] for strand in summary.strands if strand.parent is not None]
+    changed = [birth.layers for birth in births if birth.layers is not None]
+    layers, inherited = sum(map(len, changed)), sum(sum(each.values()) for each in changed)
+    how = f"In {len(changed)} of {len(births)} copies the structure changed: of {layers} layers {inherited}"
+    return f"{how} were inherited, the others started fresh." if changed else ""
 
 
 def trials(summary: Summary, most: int = 20) -> Table:
@@ -67,14 +81,22 @@ def trials(summary: Summary, most: int = 20) -> Table:
         (trial for trial in record.trials.values() if trial.reports),
         key=lambda trial: (trial.diverged, trial.score, trial.id),
     )
-    rows = []
+    rows, fresh = [], []
     for trial in ranked[:most]:
         score = "diverged" if trial.diverged else text(record.figure(trial.score))
         donor = [str(trial.parents[-1][1] if trial.parents else "")] if summary.inherits else []
         config = [text(trial.config[name]) for name in names]
         rows.append([str(trial.id), score, str(trial.progress), trial.status, *donor, *config])
+        fresh.append(", ".join(next((each.fresh for each in reversed(trial.changes) if each.donor is not None), ())))
     heir_of = ["heir of"] if summary.inherits else []
-    return Table(["trial", summary.metric, summary.unit, "status", *heir_of, *names], rows)
+    return _with_column(Table(["trial", summary.metric, summary.unit, "status", *heir_of, *names], rows), FRESH, fresh)
+
+
+def _with_column(table: Table, name: str, cells: list[str]) -> Table:
+    """The table with one more column, if there is anything in it."""
+    if not any(cells):
+        return table
+    return Table([*table.header, name], [[*row, cell] for row, cell in zip(table.rows, cells, strict=True)])
 
 
 def _scores(study: Summary, tested: bool) -> list[str]:
