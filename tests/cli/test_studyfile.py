@@ -65,6 +65,50 @@ def test_a_file_is_a_study(read):
     assert len(file.test) == 359
 
 
+STRUCTURES = """
+metric = "accuracy"
+seed = 4
+[data]
+name = "digits"
+validation = 0.2
+[network]
+layers = [
+  {conv2d = 4, kernel = "kernel", stride = 2}, "batch_norm", "relu",
+  {residual = [{conv2d = 4, kernel = 3, bias = false}, "batch_norm", "relu"]},
+  {dense = "width"}, "relu", {dense = "outputs"},
+]
+[space]
+lr = {low = 0.01, high = 0.3, log = true}
+momentum = 0.9
+kernel = {low = 1, high = 4, type = "int"}
+width = {ordinal = [8, 12, 16, 24]}
+[strategy]
+name = "Genetic"
+population = 8
+generations = 6
+epochs = 1
+mutation_rate = 0.2
+inherit_weights = true
+breed_structure = true
+"""
+
+
+def test_structure_evolves_with_the_weights(read):
+    file = read(STRUCTURES)
+    assert "mutation 0.2, structure too" in file.study.explain()
+    result = file.study.run(progress=False)
+    assert result.record.spent == 8 * 6
+    births = [change for trial in result.trials for change in trial.changes if change.layers is not None]
+    layers = ("conv1", "batchnorm1", "conv2", "batchnorm2", "dense1", "dense2")
+    assert {tuple(birth.layers) for birth in births} == {layers}
+    assert {birth.fresh for birth in births} == {("conv1",), ("dense1", "dense2"), ("conv1", "dense1", "dense2")}
+    assert len({(config["kernel"], config["width"]) for _, config in result.best.schedule}) > 1, "the best has changed"
+    model = result.best.model
+    assert model.epochs[0] == result.best.progress
+    assert model.evaluate(file.test)["accuracy"][0] > 0.9
+    assert "the structure changed: of" in result.report(file.test).read_text(encoding="utf-8")
+
+
 def test_every_kind_of_layer(read):
     layers = (
         '["flatten", {dense = 4, init = "xavier", init_scale = 2, bias = false}, {leaky_relu = 0.2}, "leaky_relu", \

@@ -123,6 +123,8 @@ STRATEGIES = {
     "genetic": search.Genetic(6, 3, epochs=2, demes=2, migration_interval=1),
     "genetic-weights": search.Genetic(6, 4, epochs=2, inherit_weights=True, mutation_rate=0.4),
     "elitist": search.Elitist(5, 3, epochs=2, parents=3),
+    "genetic-structure": search.Genetic(6, 4, epochs=2, inherit_weights=True, breed_structure=True, mutation_rate=0.4),
+    "pbt-structure": search.PBT(6, epochs=8, interval_epochs=2, explore={"depth": search.Resample(0.8)}),
     "hypersearch": search.HyperSearch(5, 4, epochs=2),
 }
 

@@ -81,6 +81,7 @@ SEARCHES: dict[str, Search] = {
     "genetic-weights": Genetic(8, 5, epochs=2, demes=2, inherit_weights=True, migration_interval=1),
     "elitist": Elitist(8, 4, epochs=2, parents=4),
     "elitist-mutants": Elitist(3, 6, steps=40, parents=1, mutation_rate=0.6),
+    "genetic-structure": Genetic(9, 5, epochs=2, demes=3, inherit_weights=True, breed_structure=True),
     "hypersearch": HyperSearch(6, 5, epochs=2),
     "hypersearch-few": HyperSearch(2, 3, steps=40, replaced=0.1),
     "asha-tpe": ASHA(15, max_epochs=9, sampler=OptunaSampler()),

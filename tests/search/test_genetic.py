@@ -78,6 +78,50 @@ def test_with_weights_elites_train_on_and_only_hot_values_change() -> None:
         assert order.until == 4
 
 
+STRUCTURES = Space({"lr": Float(1e-4, 1, log=True), "width": Ordinal([8, 16]), "deep": Bool()})
+
+
+def bred(**changes: Any) -> list[tuple[Inherit, dict[int, Any]]]:
+    """Every inheritance of a study whose structure is bred, with the configs of all members just before."""
+    search = Genetic(10, 6, epochs=1, inherit_weights=True, breed_structure=True, **changes)
+    result = simulate(search.bind(STRUCTURES, seed=3), STRUCTURES, Problem(lambda trial, _: trial), rows=10)
+    configs, found = {}, []
+    for answer in result.answers:
+        moves = [order for order in answer if isinstance(order, Inherit)]
+        found += [(order, dict(configs)) for order in moves]
+        configs |= {order.trial: order.config for order in answer if isinstance(order, Start | Inherit)}
+    return found
+
+
+def structure(config: Any) -> tuple[Any, ...]:
+    return config["width"], config["deep"]
+
+
+def test_structure_is_bred_and_weights_come_from_a_member_of_the_same_structure_where_there_is_one() -> None:
+    alike = [
+        (structure(configs[order.donor]) == structure(order.config), structure(order.config) in map(structure, others))
+        for order, configs in bred(mutation_rate=0.3)
+        for others in [configs.values()]
+    ]
+    assert set(alike) == {(True, True), (False, False)}
+    assert not any(order.donor == 9 for order, _ in bred()), "weights come from a tournament's winner"
+
+
+def test_without_mates_of_its_structure_a_child_has_any_winners_weights() -> None:
+    space = Space({"width": Float(0, 1)})
+    search = Genetic(6, 2, epochs=1, elites=0, inherit_weights=True, breed_structure=True, mutation_rate=1.0)
+    result = simulate(search.bind(space), space, Problem(lambda trial, _: trial), rows=6)
+    donors = [trial.orders[1].donor for trial in result.trials.values()]  # type: ignore[union-attr]
+    assert len(set(donors)) > 1
+    assert 5 not in donors
+
+
+def test_the_plan_says_whether_structure_is_bred() -> None:
+    for on in (True, False):
+        lines = Genetic(6, 2, epochs=1, inherit_weights=True, breed_structure=on).bind(SPACE).plan().lines
+        assert ("mutation 0.05, structure too; elites" in lines[-1]) is on
+
+
 def test_the_best_move_to_the_next_deme() -> None:
     """Deme 0 is good, deme 1 bad: after a migration a child of deme 1 can have a parent from deme 0."""
     space = Space({"lr": Float(0, 1), "width": Int(0, 1000)})
@@ -119,6 +163,8 @@ def test_hypersearch_starts_the_worse_half_from_the_best() -> None:
         ({"demes": 6}, "demes: must divide the population of 6 into parts of >= 2, got 6"),
         ({"elites": 6}, "elites: must be fewer than a deme's 6 members, got 6"),
         ({"mutation_rate": 1.5}, "mutation_rate: must be in"),
+        ({"breed_structure": 1}, "breed_structure: must be true or false, got 1"),
+        ({"breed_structure": True}, "breed_structure: must go with inherit_weights"),
     ],
 )
 def test_bad_arguments(arguments: dict[str, Any], message: str) -> None:

@@ -70,22 +70,54 @@ def lineage(record, trial, end):
     return steps
 
 
-def test_the_best_weights_can_be_trained_again_from_the_record_alone():
-    result = networks().run(progress=False)
+STRATEGIES = {
+    "pbt": search.PBT(6, epochs=8, interval_epochs=2, explore={"rate": search.Factors(0.8, 1.2)}),
+    "genetic-structure": search.Genetic(6, 5, epochs=2, inherit_weights=True, breed_structure=True),
+}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_best_weights_can_be_trained_again_from_the_record_alone(strategy):
+    result = networks(strategy=STRATEGIES[strategy], seed=2).run(progress=False)
     best = result.best
     steps = lineage(result.record, best.id, best.progress)
     assert [(start, config) for _, start, _, config in steps] == best.schedule
     assert len({trial for trial, *_ in steps}) > 1, "the winner has ancestors"
-    alone = shoal.Population(network(best.config), input_shape=TRAIN.shape, seed=1)
-    state = None
+    pair = shoal.Population(network(best.config), 2, input_shape=TRAIN.shape, seed=2)
+    changed = 0
     for trial, start, end, config in steps:
         hot = {name: config[name] for name in ("lr", "momentum", "batch_size")}
-        alone.reset(0, network(config), id=trial, hyperparameters=hot)
-        if state is not None:
-            alone.load_state(0, state)
-        alone.train(TRAIN, epochs=end - start)
-        state = alone.state(0).copy()
-    np.testing.assert_array_equal(alone.state(0), best.model.state(0))
+        pair.reset(1, network(config), id=trial, hyperparameters=hot)
+        if start:
+            layers = pair.inherit(0, 1)
+            (change,) = (each for each in result.record.trials[trial].changes if each.progress == start)
+            if network(config).structure == pair.networks[0].structure:
+                assert change.layers is None
+            else:
+                changed += 1
+                assert change.layers == layers
+        pair.train(TRAIN, epochs=[0, end - start])
+        pair.reset(0, network(config))
+        pair.load_state(0, pair.state(1))
+    assert (changed > 0) is strategy.endswith("structure")
+    np.testing.assert_array_equal(pair.state(0), best.model.state(0))
+
+
+def test_pbt_may_explore_structure():
+    rules = {"depth": search.Resample(0.9), "lr": None}
+    strategy = search.PBT(6, epochs=8, interval_epochs=2, explore=rules)
+    result = networks(strategy=strategy).run(progress=False)
+    births = [(trial, change) for trial in result.trials for change in trial.changes if change.donor is not None]
+    for trial, birth in births:
+        donor = result.record.trials[birth.donor].changes[birth.donor_changes - 1].config
+        before, after = network(donor), network(birth.config)
+        assert (birth.layers is None) is (before.structure == after.structure)
+        if birth.layers is not None:
+            assert [*birth.layers] == [f"dense{i + 1}" for i in range(2 + birth.config["depth"])]
+            assert birth.layers["dense1"]
+            assert birth.fresh[-1] == f"dense{2 + birth.config['depth']}"
+        assert trial.progress == 8
+    assert {birth.layers is None for _, birth in births} == {True, False}
 
 
 def test_the_same_seed_gives_the_same_study_and_another_seed_another():
@@ -312,6 +344,43 @@ def test_a_trainable_is_tuned_like_a_network():
     result = trainables().run(progress=False)
     assert result.best.score == float(result.best.model.x @ result.best.model.x)
     assert result.best.model.lr == result.best.config["lr"]
+
+
+def test_a_trainable_may_inherit_from_one_of_another_size():
+    """It loads what fits: the first coordinates, or all and its own for the rest."""
+
+    class Sized(Walk):
+        def setup(self, config, seed, trial):
+            super().setup(config, seed, trial)
+            self.x = np.full(config["size"], 2.0)
+
+        def train(self, until):
+            self.x *= 1 - self.lr * 0.01 * (until - self.progress)
+            self.progress = until
+            return {"score": float(self.x.max())}
+
+        def load(self, arrays):
+            size = min(len(self.x), len(arrays["x"]))
+            fresh = self.x[size:]
+            super().load(arrays)
+            self.x = np.concatenate([arrays["x"][:size], fresh])
+
+    space = {"lr": Float(0.05, 1.0), "size": Int(1, 5)}
+    strategy = search.PBT(6, steps=60, interval=20, explore={"size": search.Resample(1.0)})
+    result = trainables(factory=Sized, space=space, strategy=strategy).run(progress=False)
+    assert len(result.best.model.x) == result.best.config["size"]
+    changes = [change for trial in result.trials for change in trial.changes if change.donor is not None]
+    assert {change.layers for change in changes} == {None}
+
+    class Strict(Sized):
+        def load(self, arrays):
+            self.x[:] = arrays["x"]
+
+    strict = trainables(factory=Strict, space=space, strategy=strategy)
+    with pytest.raises(
+        StudyError, match=r"trial \d, load\(\): ValueError: could not broadcast .*; its config: {'lr': "
+    ):
+        strict.run(progress=False)
 
 
 def test_a_trainables_best_state_is_kept(tmp_path):

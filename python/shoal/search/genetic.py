@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from shoal.search.base import Search, one_unit
 from shoal.search.breeding import Individual, crossover, mutate, ranked, tournament, two_parents
@@ -30,6 +31,10 @@ class Genetic(Search):
     - Without ``inherit_weights`` a child is a new trial, trained from scratch for one generation; an elite has been
       trained already and is not trained again. With it a child goes on from its third parent's weights and structure,
       only hot hyperparameters (`shoal.space.is_hot`) are bred, elites train on, and a schedule emerges.
+    - With ``breed_structure`` all hyperparameters are bred. The third parent is then a tournament's winner among the
+      members of the child's structure, whose hyperparameters are equal but for hot ones; where there is none, among
+      all, and the child takes over the layers whose shapes agree and starts the others fresh
+      (`shoal.Population.inherit`).
     - Every ``migration_interval`` generations the best of each deme takes the place of the worst of the next one, in a
       ring, before the children are bred.
     - Mutation moves a number by a Gaussian of a tenth of its scale, reflected at the bounds, whole numbers and ordinals
@@ -48,6 +53,7 @@ class Genetic(Search):
         mutation_rate: Probability that a hyperparameter is mutated.
         migration_interval: Generations between migrations.
         inherit_weights: Whether children go on from a parent's weights.
+        breed_structure: Whether structure is bred too where weights are inherited; without them it always is.
     """
 
     population: int
@@ -60,6 +66,7 @@ class Genetic(Search):
     mutation_rate: float = 0.05
     migration_interval: int = 5
     inherit_weights: bool = False
+    breed_structure: bool = False
 
     def __post_init__(self) -> None:
         whole("population", self.population, least=2)
@@ -75,6 +82,8 @@ class Genetic(Search):
         fraction("mutation_rate", self.mutation_rate)
         whole("migration_interval", self.migration_interval, least=1)
         boolean("inherit_weights", self.inherit_weights)
+        if boolean("breed_structure", self.breed_structure) and not self.inherit_weights:
+            raise ValueError("breed_structure: must go with inherit_weights, for without it structure is bred anyway")
 
     def _bind(self, space: Space, seed: int) -> Strategy:
         length, unit = one_unit(epochs=self.epochs, steps=self.steps)
@@ -172,6 +181,7 @@ class _Generations(Tracker):
             else "one deme"
         )
         rates = f"crossover {search.crossover_rate:g}, mutation {search.mutation_rate:g}"
+        rates += ", structure too" if search.breed_structure else ""
         return (
             f"{search.population} members, {search.generations} generations of {self._length} {self.unit}; {islands}",
             f"{rates}; elites a deme: {search.elites}, {kept}",
@@ -244,8 +254,18 @@ class Continuing(_Generations):
             if member.trial in elite:
                 others.append(Resume(member.trial, until, "elite"))
                 continue
-            config, weights = self._bred(pools[place // size], place, only_hot=True)
+            config, weights = self._child(pools[place // size], place)
             heirs.append(Inherit(member.trial, weights.trial, config, until, "bred"))
             self._config[member.trial] = config
         self._members.clear()
         return [*heirs, *others]
+
+    def _child(self, pool: Sequence[Individual], place: int) -> tuple[Config, Individual]:
+        config, weights = self._bred(pool, place, only_hot=not self._search.breed_structure)
+        if self._search.breed_structure:
+            alike = [each for each in pool if self._structure(each.config) == self._structure(config)]
+            weights = tournament(alike or pool, keyed(self._seed, "weights", self._generation, place))
+        return config, weights
+
+    def _structure(self, config: Config) -> list[Any]:
+        return [config[name] for name in self._space.parameters if not is_hot(name)]

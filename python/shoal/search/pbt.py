@@ -33,7 +33,8 @@ class PBT(Search):
     - A parameter is explored if it has a rule in ``explore``, or is hot (`shoal.space.is_hot`) and then by
       ``Factors(0.8, 1.2)``; all others, the structure above all, come along with the weights. Factors multiply, on a
       linear as on a log scale, and are clipped; whole numbers move by at least one, ordinals by one place; choices are
-      drawn anew.
+      drawn anew. An heir whose structure has changed takes over the layers that fit
+      (`shoal.Population.inherit`).
 
     Args:
         population: Number of members, at least 2.
