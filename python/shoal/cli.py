@@ -1,4 +1,4 @@
-"""The command line: ``shoal demo``, ``run``, ``resume``, ``report`` and ``devices``.
+"""The command line: ``shoal demo``, ``run``, ``resume``, ``replay``, ``report`` and ``devices``.
 
 Bad input ends with one line, ``place: rule, got value``, and exit code 2. An error of any other kind is a bug of ours
 or of a user's function, and keeps its traceback. Commands import what they need, so that ``shoal --help`` is quick.
@@ -18,7 +18,7 @@ from shoal.errors import ShoalError, StudyError
 if TYPE_CHECKING:
     from shoal.data import Dataset
     from shoal.search.protocol import Config
-    from shoal.study import Result
+    from shoal.study import Replay, Result
     from shoal.studyfile import StudyFile
 
 INTERRUPTED = 130  # 128 and SIGINT, as shells count
@@ -136,14 +136,27 @@ def run(
 @app.command()
 def resume(study: Study, threads: Threads = None) -> None:
     """Go on with a study that was stopped."""
-    from shoal.manager.record import StudyRecord
-    from shoal.studyfile import FILE, StudyFile
+    _run(_kept(study, threads, "run the script again to go on"))
 
-    path = study / FILE
-    if not path.exists():
-        StudyRecord.read(study)  # or it is no study at all
-        raise StudyError(f"{path}: not found, for a Python script made this study: run the script again to go on")
-    _run(StudyFile.read(path, study, threads))
+
+@app.command()
+def replay(
+    study: Study,
+    threads: Threads = None,
+    save: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the network here, as safetensors.")] = None,
+) -> None:
+    """Train a study's best network again, alone and by its whole schedule; exit with 1 unless it is the same."""
+    file = _kept(study, threads, "call replay() of its result there")
+    if save is not None and not save.parent.is_dir():
+        raise ValueError(f"--save: there is no directory {save.parent}")
+    again = file.study.replay()
+    if save is not None:
+        again.model.save(save)
+    _compare(again)
+    if not again.same:
+        typer.echo("not the same: a replay needs the kind of device and the instruction set of the study")
+        raise typer.Exit(1)
+    typer.echo("the same bit for bit")
 
 
 @app.command()
@@ -168,6 +181,25 @@ def devices() -> None:
 
     for device in devices():
         typer.echo(str(device))
+
+
+def _kept(study: Path, threads: int | None, otherwise: str) -> StudyFile:
+    from shoal.manager.record import StudyRecord
+    from shoal.studyfile import FILE, StudyFile
+
+    path = study / FILE
+    if not path.exists():
+        StudyRecord.read(study)  # or it is no study at all
+        raise StudyError(f"{path}: not found, for a Python script made this study: {otherwise}")
+    return StudyFile.read(path, study, threads)
+
+
+def _compare(again: Replay) -> None:
+    typer.echo(
+        f"trial {again.trial}, trained again alone: {again.progress} {again.unit}, {len(again.schedule)} configs"
+    )
+    for name, value in again.recorded.items():
+        typer.echo(f"{name}: recorded {value!r}, replayed {again.metrics.get(name)!r}")
 
 
 def _run(file: StudyFile) -> None:

@@ -67,6 +67,27 @@ def test_run_and_report(study, tmp_path):
     ]
 
 
+def test_a_replay_is_the_same(study, tmp_path):
+    directory = study(epochs=4)
+    assert shoal("run", "study.toml", directory=tmp_path).returncode == 0
+    replay = shoal("replay", directory, "--save", "again.safetensors", directory=tmp_path)
+    assert (replay.returncode, replay.stderr) == (0, "")
+    first, *metrics, last = replay.stdout.splitlines()
+    best = StudyRecord.read(directory).best_report
+    assert first.startswith(f"trial {best.trial}, trained again alone: {best.progress} epochs, ")
+    assert metrics == [f"{name}: recorded {value!r}, replayed {value!r}" for name, value in best.metrics.items()]
+    assert last == "the same bit for bit"
+    assert (tmp_path / "again.safetensors").read_bytes() == (directory / "best.safetensors").read_bytes()
+    journal = directory / "journal.jsonl"  # and something else is not
+    journal.write_text(journal.read_text().replace(repr(best.metrics["loss"]), "0.125"))
+    replay = shoal("replay", directory, directory=tmp_path)
+    assert (replay.returncode, replay.stderr) == (1, "")
+    assert f"loss: recorded 0.125, replayed {best.metrics['loss']!r}" in replay.stdout
+    assert replay.stdout.splitlines()[-1].startswith("not the same: ")
+    missing = shoal("replay", directory, "--save", "none/again.safetensors", directory=tmp_path)
+    assert (missing.returncode, missing.stderr) == (2, "--save: there is no directory none\n")
+
+
 def test_a_plan_is_shown_and_nothing_done(study, tmp_path):
     directory = study(epochs=3)
     plan = shoal("run", "--plan", "study.toml", directory=tmp_path)
@@ -105,6 +126,7 @@ def test_a_run_that_is_interrupted_is_resumed_to_the_same_best(study, tmp_path):
         (["run", "none.toml"], "none.toml: cannot be read: No such file"),
         (["run", "study.toml", "--threads", "0"], "1"),
         (["resume", "none"], "none"),
+        (["replay", "none"], "none"),
         (["report", "none"], "none"),
         (["demo", "--trials", "1"], "2"),
         (["demo", "--data", "nothing"], "nothing: no such data set"),
@@ -130,6 +152,9 @@ def test_a_study_of_a_script_says_how_to_go_on(tmp_path):
     result = shoal("resume", tmp_path, directory=tmp_path)
     assert result.returncode == 2
     assert "run the script again" in result.stderr
+    result = shoal("replay", tmp_path, directory=tmp_path)
+    assert result.returncode == 2
+    assert "call replay() of its result there" in result.stderr
 
 
 def test_version_devices_and_help(tmp_path):
@@ -138,7 +163,7 @@ def test_version_devices_and_help(tmp_path):
     for arguments in ([], ["--help"], ["-h"]):
         result = shoal(*arguments, directory=tmp_path)
         assert result.returncode == 0
-        for command in ("demo", "run", "resume", "report", "devices"):
+        for command in ("demo", "run", "resume", "replay", "report", "devices"):
             assert command in result.stdout
 
 

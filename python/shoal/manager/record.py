@@ -26,7 +26,7 @@ far. ``layers`` says of each layer of the heir whether it is the donor's (true) 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -58,6 +58,18 @@ class Change:
     def fresh(self) -> tuple[str, ...]:
         """The layers of an heir that are not its donor's."""
         return tuple(name for name, inherited in (self.layers or {}).items() if not inherited)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A piece of the training that made some weights: from ``progress`` on, as this trial and with this config.
+
+    The trial is part of it because its id is the key of the data order, of dropout and of the first weights.
+    """
+
+    trial: int
+    progress: int
+    config: Config
 
 
 @dataclass
@@ -108,7 +120,8 @@ class StudyRecord:
         running: Trials that are to be trained, with their ``until``, in the order in which they were ordered to.
         spent: Progress made, summed over trials, in the study's unit; a diverged trial counts up to its ``until``.
         best_report: The best report ever, None before the first finite one.
-        best_schedule: The (progress, config) steps that led to it, inheritance followed back to the start.
+        best_descent: The steps that led to it, inheritance followed back to the start.
+        best_since: Progress at which the training began whose mean loss is its ``train_loss``.
         seconds: Time spent up to the last snapshot.
         ended: The study has come to its end.
     """
@@ -119,7 +132,8 @@ class StudyRecord:
         self.running: dict[int, int] = {}
         self.spent = 0
         self.best_report: Report | None = None
-        self.best_schedule: list[tuple[int, Config]] = []
+        self.best_descent: list[Step] = []
+        self.best_since = 0
         self.seconds = 0.0
         self.ended = False
 
@@ -154,6 +168,11 @@ class StudyRecord:
         """How far the best trial was when it reported its best score."""
         return 0 if self.best_report is None else self.best_report.progress
 
+    @property
+    def best_schedule(self) -> list[tuple[int, Config]]:
+        """The (progress, config) steps that led to the best report."""
+        return _schedule(self.best_descent)
+
     def figure(self, score: float) -> float:
         """Return a score as the user counts it: in the metric's own direction."""
         return -score if self.header["mode"] == "max" else score
@@ -166,17 +185,17 @@ class StudyRecord:
             progress: Where to look at it; by default where it stands now.
         """
         changes = self.trials[trial].changes
-        if progress is None:
-            return self._schedule(trial, len(changes))
-        return self._schedule(trial, max(1, sum(change.progress < progress for change in changes)))
+        behind = len(changes) if progress is None else sum(change.progress < progress for change in changes)
+        return _schedule(self._descent(trial, max(1, behind)))
 
-    def _schedule(self, trial: int, count: int) -> list[tuple[int, Config]]:
-        steps: dict[int, Config] = {}  # by progress: a config that was replaced before any training had no effect
+    def _descent(self, trial: int, count: int) -> list[Step]:
+        """Return the steps behind a trial's first ``count`` changes, first ancestor first."""
+        steps = []
         while count:
             change = self.trials[trial].changes[count - 1]
-            steps.setdefault(change.progress, change.config)
+            steps.append(Step(trial, change.progress, change.config))
             trial, count = (trial, count - 1) if change.donor is None else (change.donor, change.donor_changes)
-        return sorted(steps.items(), key=lambda step: step[0])
+        return steps[::-1]
 
     def improves(self, report: Report) -> bool:
         """Tell whether this report beats the best. Of equal ones the lower id and the earlier progress win."""
@@ -243,14 +262,20 @@ class StudyRecord:
         return trial
 
     def _report(self, event: Event) -> None:
-        report = as_report(event)
+        report, since = as_report(event), self.trials[event["trial"]].progress
         trial = self._advance(event)
         trial.reports.append(report)
         trial.diverged = not math.isfinite(report.score)
         trial.status = "waiting"
         self.running.pop(trial.id, None)
         if self.improves(report):
-            self.best_report, self.best_schedule = report, self.schedule(trial.id)
+            self.best_report, self.best_since = report, since
+            self.best_descent = self._descent(trial.id, len(trial.changes))
+
+
+def _schedule(descent: Iterable[Step]) -> list[tuple[int, Config]]:
+    # A config that was replaced before any training had no effect: of equal progress the last one counts.
+    return list({step.progress: step.config for step in descent}.items())
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from shoal.errors import StudyError
 from shoal.manager.record import Metrics, StudyRecord, Trial
 from shoal.population import Population
 from shoal.search.protocol import Config
+from shoal.study.replay import Replay
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,11 @@ class Result:
         directory: Where the study is kept, or None.
     """
 
-    def __init__(self, record: StudyRecord, model: Any, directory: Path | None) -> None:
+    def __init__(
+        self, record: StudyRecord, model: Any, directory: Path | None, again: Callable[[StudyRecord], Replay]
+    ) -> None:
         self.record, self.directory = record, directory
-        self._model = model
+        self._model, self._again = model, again
 
     def __repr__(self) -> str:
         if self.record.best is None:
@@ -80,6 +83,17 @@ class Result:
             schedule=schedule,
             model=self._model,
         )
+
+    def replay(self) -> Replay:
+        """Train the best network again, alone and by its whole schedule: ``replay().same`` says that nothing differs.
+
+        It is the same bit for bit on one kind of device and instruction set; a trainable is as far as it keeps to the
+        rules of `shoal.trainable.Trainable`.
+
+        Raises:
+            StudyError: No trial ever reported a finite score.
+        """
+        return self._again(self.record)
 
     def report(self, test: Dataset | Mapping[str, float] | None = None) -> Path:
         """Write ``report.html`` and its pictures into the study's directory, or ``shoal-report`` where it has none.

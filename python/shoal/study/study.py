@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from shoal.data import Dataset
+from shoal.errors import StudyError
 from shoal.manager.journal import Event
 from shoal.manager.manager import Manager
 from shoal.manager.native import Network
-from shoal.manager.record import FORMAT
+from shoal.manager.record import FORMAT, StudyRecord
 from shoal.manager.store import Store
 from shoal.manager.worker import Worker
 from shoal.population import Population, __version__, files
@@ -19,6 +20,7 @@ from shoal.search import Search
 from shoal.search.protocol import Plan
 from shoal.space import Space
 from shoal.study.progress import Progress, listener
+from shoal.study.replay import Replay, replay
 from shoal.study.result import Result
 from shoal.study.settings import Settings
 from shoal.study.task import NetworkTask, Task, TrainableTask
@@ -180,7 +182,21 @@ class Study:
             done = f"{manager.record.spent} of {settings.plan.budget} {settings.plan.unit}"
             print(f"Stopped after {done}. Run it again to go on from {settings.directory}.", file=sys.stderr)
             raise SystemExit(128 + signal)
-        return Result(manager.record, self._best_model(manager, worker), settings.directory)
+        return Result(manager.record, self._best_model(manager, worker), settings.directory, self._replay)
+
+    def replay(self) -> Replay:
+        """Train the best network that the directory's journal knows again: `Result.replay`, without running the study.
+
+        Raises:
+            StudyError: The study has no directory, or nothing has happened in it; or no trial reported a finite score.
+        """
+        if self._settings.directory is None:
+            raise StudyError("directory: this study keeps no journal, so only its result can be replayed")
+        return self._replay(StudyRecord.read(self._settings.directory))
+
+    def _replay(self, record: StudyRecord) -> Replay:
+        settings = self._settings
+        return replay(record, settings.space, self._task.worker(1, settings.plan.unit, settings.seed))
 
     def _best_model(self, manager: Manager, worker: Worker) -> Any:
         record, state, directory = manager.record, manager.best_state, self._settings.directory
