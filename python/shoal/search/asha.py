@@ -6,6 +6,7 @@ import bisect
 import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from shoal.search.base import Search
@@ -163,7 +164,7 @@ class Promotion(_Asynchronous):
         return self._next == self._search.trials and all(rung.promotable() is None for rung in self._rungs)
 
     def _fill(self, free_rows: int) -> Iterable[Order]:
-        return [order for _ in range(free_rows) if (order := self._job()) is not None]
+        return islice(iter(self._job, None), free_rows)  # once there is nothing to do, no further row has any
 
     def _job(self) -> Order | None:
         for rung in reversed(self._rungs):
