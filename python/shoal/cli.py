@@ -1,4 +1,4 @@
-"""The command line: ``shoal demo``, ``run``, ``resume``, ``replay``, ``report`` and ``devices``.
+"""The command line, ``shoal COMMAND``: demo, run, resume, replay, report, simulate and devices.
 
 Bad input ends with one line, ``place: rule, got value``, and exit code 2. An error of any other kind is a bug of ours
 or of a user's function, and keeps its traceback. Commands import what they need, so that ``shoal --help`` is quick.
@@ -172,6 +172,37 @@ def report(
     if compare is not None:
         note(study, against=compare)
     typer.echo(write(study))
+
+
+@app.command()
+def simulate(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="STUDY.TOML...", help="Whose strategies to compare.", show_default=False),
+    ],
+    table: Annotated[str, typer.Option(metavar="FILE", help="Recorded curves; digits come with shoal.")] = "digits",
+    workers: Annotated[int, typer.Option(min=1, help="How many trials train at a time.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the strategies.")] = 0,
+    budget: Annotated[int | None, typer.Option(min=1, help="Epochs after which no trial is started.")] = None,
+    plot: Annotated[Path, typer.Option(metavar="FILE", help="Where the picture goes.")] = Path("simulation.png"),
+) -> None:
+    """Let the strategies of study files search recorded learning curves, in virtual time."""
+    from shoal.simulate import Table, compare, run
+    from shoal.studyfile import place, read_strategy
+
+    curves, runs = Table.load(table), {}
+    for path in files:
+        strategy = read_strategy(path)
+        with place(str(path)):
+            runs[str(path.with_suffix(""))] = run(strategy, curves, workers=workers, seed=seed, budget=budget)
+    wide = max(map(len, (*runs, "strategy")))
+    typer.echo(f"{'strategy':{wide}}   trials      epochs   seconds   workers busy   regret")
+    for name, found in runs.items():
+        typer.echo(
+            f"{name:{wide}} {len(found.rows):8,} {found.spent:11,} {found.seconds:9.4g}"
+            f" {found.utilisation:14.1%} {found.regret()[1][-1]:8.4g}"
+        )
+    typer.echo(f"picture: {compare(runs, plot)}")
 
 
 @app.command()

@@ -88,6 +88,29 @@ def test_a_replay_is_the_same(study, tmp_path):
     assert (missing.returncode, missing.stderr) == (2, "--save: there is no directory none\n")
 
 
+def test_strategies_of_files_are_simulated(tmp_path):
+    for name, strategy in (("asha", "ASHA"), ("all", "Random")):
+        length = "max_epochs" if name == "asha" else "epochs"
+        (tmp_path / f"{name}.toml").write_text(f'[strategy]\nname = "{strategy}"\ntrials = 200\n{length} = 27\n')
+    options = ["--workers", 50, "--plot", "both.png"]
+    result = shoal("simulate", "asha.toml", "all.toml", *options, directory=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    head, asha, everything, picture = result.stdout.splitlines()
+    assert head.split() == ["strategy", "trials", "epochs", "seconds", "workers", "busy", "regret"]
+    assert asha.split()[:2] == ["asha", "200"]
+    assert everything.split()[:3] == ["all", "200", "5,400"]
+    assert picture == "picture: both.png"
+    assert (tmp_path / "both.png").exists()
+    (tmp_path / "long.toml").write_text('strategy = {name = "Random", trials = 2, epochs = 28}')
+    (tmp_path / "weights.toml").write_text('strategy = {name = "PBT", population = 2, epochs = 8, interval_epochs = 1}')
+    for name, message in (
+        ("long", "long.toml: strategy: trains to 28 epochs, the table has 27"),
+        ("weights", "weights.toml: strategy: changes trials on their way, and a table has no weights"),
+    ):
+        result = shoal("simulate", f"{name}.toml", directory=tmp_path)
+        assert (result.returncode, result.stderr) == (2, message + "\n")
+
+
 def test_a_plan_is_shown_and_nothing_done(study, tmp_path):
     directory = study(epochs=3)
     plan = shoal("run", "--plan", "study.toml", directory=tmp_path)
@@ -128,6 +151,8 @@ def test_a_run_that_is_interrupted_is_resumed_to_the_same_best(study, tmp_path):
         (["resume", "none"], "none"),
         (["replay", "none"], "none"),
         (["report", "none"], "none"),
+        (["simulate", "none.toml"], "none.toml: cannot be read: No such file"),
+        (["simulate", "study.toml", "--table", "none.npz"], "none.npz: "),
         (["demo", "--trials", "1"], "2"),
         (["demo", "--data", "nothing"], "nothing: no such data set"),
         (["demo", "--sede", "1"], "--sede"),
@@ -163,7 +188,7 @@ def test_version_devices_and_help(tmp_path):
     for arguments in ([], ["--help"], ["-h"]):
         result = shoal(*arguments, directory=tmp_path)
         assert result.returncode == 0
-        for command in ("demo", "run", "resume", "replay", "report", "devices"):
+        for command in ("demo", "run", "resume", "replay", "report", "simulate", "devices"):
             assert command in result.stdout
 
 

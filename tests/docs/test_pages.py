@@ -26,7 +26,13 @@ def run(folder, *arguments):
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
 
 
-PAGES = ["README.md", "docs/index.md", "docs/howto/images.md", "docs/howto/tune-a-function.md"]
+PAGES = [
+    "README.md",
+    "docs/index.md",
+    "docs/howto/images.md",
+    "docs/howto/simulate.md",
+    "docs/howto/tune-a-function.md",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import shoal
-from shoal import search
+from shoal import nn, search
 from shoal.errors import DataError
-from shoal.simulate import Table, run
+from shoal.manager import StudyRecord
+from shoal.simulate import Table, compare, run
 from shoal.space import Choice, Float, Int, Space
 
 SPACE = Space({"lr": Float(1e-3, 1, log=True), "width": Int(1, 9), "kind": Choice(["a", "b"])})
@@ -125,6 +126,128 @@ def test_wrong_tables():
         Table(SPACE, np.zeros((2, 2)), np.zeros((2, 1)), np.ones(2))
     with pytest.raises(ValueError, match=r"scores: must be \(2, T\), got \(3, 1\)"):
         Table(SPACE, np.zeros((2, 3)), np.zeros((3, 1)), np.ones(2))
+
+
+def test_rows_are_used_once_to_the_last_one():
+    """A tree of rows is planted anew whenever half of it is used: each row is the nearest of those left."""
+    curves = table(50)
+    positions, left = curves.positions, set(range(50))
+    bound = search.Random(50, epochs=1).bind(SPACE, seed=3)
+    expected = []
+    for order in bound.ask(50):
+        near = np.linalg.norm(positions - SPACE.to_unit(order.config), axis=1)
+        expected.append(min(left, key=lambda row: near[row]))
+        left.remove(expected[-1])
+    assert list(run(search.Random(50, epochs=1), curves, seed=3, snap="unused").rows.values()) == expected
+
+
+def test_regret_ends_at_the_best_of_the_table():
+    curves = table(seconds=np.linspace(1, 2, 60))
+    curves.scores[7, 3] = np.nan
+    everything = run(search.Full(60, epochs=9, sampler="sobol"), curves, workers=7, snap="unused")
+    for by, last in (("epochs", everything.spent), ("seconds", everything.seconds)):
+        when, regret = everything.regret(by)
+        assert when[-1] == last
+        assert regret[-1] == 0
+        assert (regret >= 0).all()
+
+
+def test_activity_adds_up_to_the_utilisation():
+    seconds = np.random.default_rng(1).uniform(1, 9, 60)
+    result = run(search.ASHA(60, max_epochs=9), table(seconds=seconds), workers=7)
+    edges, share = result.activity(bins=31)
+    assert (edges[0], edges[-1], len(share)) == (0, result.seconds, 31)
+    np.testing.assert_allclose(share.mean(), result.utilisation, rtol=1e-12)
+    middle = (edges[:-1] + edges[1:]) / 2
+    fine, exact = result.activity(bins=31 * 400)
+    assert share[0] == pytest.approx(1)
+    assert exact.max() <= 1 + 1e-9
+    busy = [sum(a <= t < b for a, b in zip(result.begun, result.times, strict=True)) for t in middle]
+    near = exact[np.searchsorted(fine, middle) - 1]
+    assert np.mean(np.abs(near - np.array(busy) / 7) < 1e-6) > 0.9  # but where someone comes or goes in between
+
+
+def test_how_far_trials_came():
+    halving = run(search.SuccessiveHalving(27, max_epochs=9), table(), workers=4)
+    rungs, trials = halving.reached()
+    assert rungs.tolist() == [1, 3, 9]
+    assert trials.tolist() == [27, 9, 3]
+
+
+def test_pictures(tmp_path):
+    runs = {
+        name: run(strategy, table(), workers=4)
+        for name, strategy in (("all", search.Random(9, epochs=9)), ("ASHA", search.ASHA(40, max_epochs=9)))
+    }
+    assert compare(runs, tmp_path / "both.png") == tmp_path / "both.png"
+    runs["ASHA"].plot(tmp_path / "one.svg")
+    assert (tmp_path / "both.png").read_bytes().startswith(b"\x89PNG")
+    assert "Share of the workers" in (tmp_path / "one.svg").read_text()
+    nothing = run(search.Random(9, epochs=9), table(), budget=0)
+    with pytest.raises(ValueError, match="runs: none has no report"):
+        compare({"none": nothing}, tmp_path / "none.png")
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        search.Random(300, epochs=9),
+        search.ASHA(300, max_epochs=9),
+        search.ASHA(300, max_epochs=9, mode="stopping"),
+        search.SuccessiveHalving(300, max_epochs=9),
+        search.Hyperband(max_epochs=9, rounds=9),
+        search.Median(300, epochs=9),
+        search.LCM(300, epochs=9),
+    ],
+    ids=lambda strategy: type(strategy).__name__,
+)
+def test_idle_workers_cost_nothing(strategy):
+    """Were each looked at whenever a trial reports, this would take hours."""
+    result = run(strategy, Table.load("digits"), workers=10**8)
+    assert result.utilisation < 1e-4
+    assert result.epochs == sorted(result.epochs)
+
+
+def test_the_table_that_comes_with_shoal():
+    digits = Table.load("digits")
+    assert (digits.name, len(digits), digits.length) == ("digits", 256, 27)
+    assert list(digits.space.parameters) == ["lr", "momentum", "batch_size", "units"]
+    assert np.isfinite(digits.scores).all()
+    assert 0.04 < digits.best < 0.07 < np.median(digits.scores[:, -1])
+    units = np.array([digits.space.from_unit(position)["units"] for position in digits.positions])
+    wide, narrow = digits.seconds[units > 64], digits.seconds[units < 8]
+    assert np.median(wide) > 2 * np.median(narrow)  # the costs are those of real networks
+
+
+def recorded(**changes):
+    x = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    data = shoal.data.from_arrays(x, (x[:, 0] > 0).astype(np.int64), classes=2)
+    arguments = {
+        "space": {"lr": Choice([0.01, 0.1, 1e30]), "width": Int(2, 5)},
+        "strategy": search.Full(12, epochs=4, sampler="sobol"),
+        "metric": "accuracy",
+    }
+    network = lambda config: nn.Sequential([nn.Dense(config["width"]), nn.ReLU(), nn.Dense(2)])  # noqa: E731
+    return shoal.Study(network, data, data, **arguments | changes)
+
+
+def test_a_study_becomes_a_table(tmp_path):
+    result = recorded(directory=tmp_path).run(progress=False)
+    curves = Table.of_study(StudyRecord.read(tmp_path), np.arange(1.0, 13), "mine")
+    assert (curves.name, len(curves), curves.length) == ("mine", 12, 4)
+    assert curves.best == -result.best.score  # lower is better
+    assert curves.seconds.tolist() == list(range(1, 13))
+    diverged = [trial.id for trial in result.trials if trial.diverged]
+    assert diverged
+    assert np.isnan(curves.scores[diverged]).any(axis=1).all()
+    again = run(search.Full(12, epochs=4, sampler="sobol"), curves)
+    assert again.best_after(again.spent) == curves.best
+
+
+def test_a_study_that_stopped_trials_is_no_table():
+    result = recorded(strategy=search.SuccessiveHalving(9, max_epochs=3), space={"lr": 0.1, "width": Int(2, 5)})
+    with pytest.raises(ValueError, match=r"record: trial \d was not trained to 3 epochs with one config"):
+        Table.of_study(result.run(progress=False).record)
 
 
 def test_lcbench():

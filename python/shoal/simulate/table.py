@@ -6,14 +6,18 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shoal.errors import DataError
+from shoal.manager.record import StudyRecord
 from shoal.space import Config, Float, Int, Space
 
 Floats = NDArray[np.float64]
+
+DIGITS = Path(__file__).with_name("digits.npz")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +60,11 @@ class Table:
         """T, the epochs of each curve."""
         return int(self.scores.shape[1])
 
+    @property
+    def best(self) -> float:
+        """The best finite score of all curves; infinite where there is none."""
+        return float(np.min(self.scores, where=np.isfinite(self.scores), initial=np.inf))
+
     @classmethod
     def of(
         cls,
@@ -70,6 +79,32 @@ class Table:
         costs = np.ones(len(configs)) if seconds is None else np.asarray(seconds, float)
         return cls(space, positions, np.asarray(scores, float), costs, name)
 
+    @classmethod
+    def of_study(
+        cls, record: StudyRecord, seconds: Sequence[float] | Floats | None = None, name: str = "table"
+    ) -> Table:
+        """Return the table of a study in which every trial trained alike long, such as ``search.Full`` makes.
+
+        Args:
+            record: Of a study in epochs with a curve point for each, as it is by default: ``result.record``, or
+                ``shoal.manager.StudyRecord.read(directory)``.
+            seconds: As in `of`, by the trials' ids.
+            name: For people.
+
+        Raises:
+            ValueError: A trial has no point at some epoch although it had not diverged, or had several configs.
+        """
+        trials = [record.trials[id] for id in sorted(record.trials)]
+        length = max((trial.progress for trial in trials), default=0)
+        scores = np.full((len(trials), length), np.nan)
+        for row, trial in zip(scores, trials, strict=True):
+            for progress, metrics in trial.curve:
+                row[progress - 1] = metrics[record.header["metric"]] * (-1 if record.header["mode"] == "max" else 1)
+            if len(trial.changes) > 1 or (len(trial.curve) < length and not trial.diverged):
+                raise ValueError(f"record: trial {trial.id} was not trained to {length} epochs with one config")
+        space = Space.from_description(record.header["space"])
+        return cls.of(space, [space.check(trial.config) for trial in trials], scores, seconds, name)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file that `load` reads."""
         np.savez_compressed(
@@ -83,13 +118,17 @@ class Table:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Table:
-        """Read a file.
+        """Read a file; ``"digits"`` is the one that comes with shoal.
+
+        That one has the validation loss of 256 dense networks on scikit-learn's digits over 27 epochs, their learning
+        rate, momentum, batch size and number of units spread evenly; a second is one of a processor core
+        (``bench/record_digits.py``).
 
         Raises:
             DataError: It cannot be read, or holds something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(DIGITS if path == "digits" else path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             scores = arrays["scores"].astype(float)
             return cls(

@@ -31,6 +31,7 @@ other module. What is wrong is said in one line that names the place:
 ``study.toml: space.lr.low: must be > 0 on a log scale, got 0``.
 """
 
-from shoal.studyfile.studyfile import FILE, StudyFile
+from shoal.studyfile.studyfile import FILE, StudyFile, read_strategy
+from shoal.studyfile.tables import place
 
-__all__ = ["FILE", "StudyFile"]
+__all__ = ["FILE", "StudyFile", "place", "read_strategy"]

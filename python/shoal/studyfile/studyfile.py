@@ -71,6 +71,17 @@ class StudyFile:
         (self.directory / FILE).write_text(self.text, encoding="utf-8")
 
 
+def read_strategy(path: Path) -> search.Search:
+    """Return the strategy of a study file; what else stands in it is not looked at.
+
+    Raises:
+        StudyError: The file or its strategy cannot be read.
+    """
+    with place(str(path)):
+        table = required(tomllib.loads(_text(path)), "strategy", dict, "a table")
+        return search.from_description(table)
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
