@@ -118,6 +118,8 @@ def test_a_plan_is_shown_and_nothing_done(study, tmp_path):
     assert "6 trials, 6 at a time; at most 18 epochs in all" in plan.stdout
     # 9 x 64 + 10 x 16 weights, 2 x 16 biases (rows padded), as much momentum, and the counters
     assert "At most 6 kB of weights and optimiser state a network; about" in plan.stdout
+    assert "Takes at most about" in plan.stdout
+    assert "for 18 epochs, judged by 6 random configs" in plan.stdout
     assert not directory.exists()
 
 

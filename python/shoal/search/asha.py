@@ -93,15 +93,17 @@ class _Asynchronous(Tracker):
     def plan(self) -> Plan:
         """Return the plan. No one knows how many trials will be promoted: the budget is what all would take."""
         search, ends = self._search, self._ends
-        expected = [search.trials // search.eta**k for k in range(len(ends))]
+        sizes = [search.trials // search.eta**k for k in range(len(ends))]
         starts = [end - start for start, end in zip((0, *ends), ends, strict=False)]
+        expected = sum(n * step for n, step in zip(sizes, starts, strict=True))
         places = ", ".join(map(str, ends))
         lines = (
             f"{search.trials} trials, rungs at {places} {self.unit}; {search.mode}, eta {search.eta}",
-            f"about {sum(n * step for n, step in zip(expected, starts, strict=True)):,} {self.unit} expected"
+            f"about {expected:,} {self.unit} expected"
             + (f" with one bracket; {search.brackets} brackets" if search.brackets > 1 else ""),
         )
-        return Plan(search.trials, search.trials * ends[-1], self.unit, lines)
+        known = expected if search.brackets == 1 else None
+        return Plan(search.trials, search.trials * ends[-1], self.unit, lines, known)
 
     def _start(self) -> Order:
         trial = self._next

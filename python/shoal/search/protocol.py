@@ -103,6 +103,7 @@ class Plan:
     budget: int  # summed over trials, in ``unit``
     unit: Unit
     lines: tuple[str, ...] = ()  # for people: rungs, rounds, grid sizes
+    expected: int | None = None  # of the budget; None where no one can tell, or all of it
 
 
 class Strategy(Protocol):

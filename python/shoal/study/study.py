@@ -19,6 +19,7 @@ from shoal.population import Population, __version__, files
 from shoal.search import Search
 from shoal.search.protocol import Plan
 from shoal.space import Space
+from shoal.study.cost import duration
 from shoal.study.progress import Progress, listener
 from shoal.study.replay import Replay, replay
 from shoal.study.result import Result
@@ -147,15 +148,30 @@ class Study:
         return self._settings.plan
 
     def explain(self) -> str:
-        """Return what a run would do and need, for people: the plan, the device, how many networks fit."""
+        """Return what a run would do and need, for people: the plan, the device, how many networks fit, how long.
+
+        To know how long, some random configs are trained for about a second, and forgotten.
+        """
         plan, settings = self.plan, self._settings
         rows = min(settings.rows or self._task.rows, plan.trials)
         lines = (
             *plan.lines,
             f"{plan.trials:,} trials, {rows:,} at a time; at most {plan.budget:,} {plan.unit} in all",
             *self._task.footprint(settings.space),
+            *self._cost(rows),
         )
         return "\n".join(lines)
+
+    def _cost(self, rows: int) -> tuple[str, ...]:
+        plan = self.plan
+        cost = self._task.cost(self._settings.space, rows, plan.unit, self._settings.record_every)
+        if cost is None:
+            return ()
+        budget, most = (plan.budget, "at most ") if plan.expected is None else (plan.expected, "")
+        return (
+            f"Takes {most}about {duration(budget * cost.seconds)} and {budget * cost.flop:.1e} FLOP"
+            f" for {budget:,} {plan.unit}, judged by {cost.configs} random configs trained for a moment",
+        )
 
     def run(self, progress: Progress = True) -> Result:
         """Run the study; one that was stopped goes on to the same result, and one that has ended only returns it.

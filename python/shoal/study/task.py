@@ -16,9 +16,11 @@ from shoal.nn import Sequential
 from shoal.population import Population, devices
 from shoal.search.protocol import Config, Unit
 from shoal.space import HOT, Space
+from shoal.study.cost import Cost, measure
 from shoal.trainable import Trainable
 
 _PROBES = 16  # random configs, beside the two ends of the space
+_MEASURED = 64  # configs at most
 
 
 class Task(Protocol):
@@ -36,6 +38,9 @@ class Task(Protocol):
 
     def footprint(self, space: Space) -> tuple[str, ...]:
         """Return what people may want to know of its memory before it starts, in lines."""
+
+    def cost(self, space: Space, rows: int, unit: Unit, every: int | None) -> Cost | None:
+        """Train some configs for a moment, ``rows`` at a time; None where that may take long."""
 
     def worker(self, rows: int, unit: Unit, seed: int) -> Worker:
         """Return a fresh worker."""
@@ -88,6 +93,17 @@ class NetworkTask:
             f"On {device}",
             f"At most {largest / 1e3:,.0f} kB of weights and optimiser state a network; about {fit:,} fit into memory",
         )
+
+    def cost(self, space: Space, rows: int, unit: Unit, every: int | None) -> Cost:
+        """Measure as many random configs as would train at a time, but no more than 64."""
+        rng = np.random.default_rng(0)
+        configs = [space.sample(rng) for _ in range(min(rows, _MEASURED))]
+        networks = [self._probe(config) for config in configs]
+        population = Population(networks, input_shape=self._train.shape, **self._options)
+        for row, (config, network) in enumerate(zip(configs, networks, strict=True)):
+            # A learning rate of 0 takes as long as any other, and nobody diverges.
+            population.set(row, **hot_values(config, network) | {"lr": 0.0})
+        return measure(population, self._train, self._valid, unit, every)
 
     def _reads(self, name: str, probes: list[Config], networks: list[Sequential]) -> bool:
         """Tell whether the network fails or changes where the name is left out of its config."""
@@ -147,6 +163,9 @@ class TrainableTask:
     def footprint(self, space: Space) -> tuple[str, ...]:  # noqa: ARG002
         """Nothing is known of it."""
         return ()
+
+    def cost(self, space: Space, rows: int, unit: Unit, every: int | None) -> None:
+        """A user's training may be slow and may have effects: it is not tried."""
 
     def worker(self, rows: int, unit: Unit, seed: int) -> TrainableWorker:  # noqa: ARG002
         """Return a worker without trials."""
