@@ -91,6 +91,15 @@ def test_brackets_start_at_their_rung() -> None:
     }
 
 
+@pytest.mark.parametrize("brackets", [1, 2, 3])
+@pytest.mark.parametrize("trials", [1, 10, 81, 100])
+def test_the_plan_expects_what_no_wrong_promotion_takes(trials: int, brackets: int) -> None:
+    """Here the best trials come first, so that no later one takes their place."""
+    strategy = ASHA(trials, max_epochs=20, brackets=brackets).bind(SPACE)
+    result = simulate(strategy, SPACE, Problem(lambda trial, _: float(trial)), rows=1)
+    assert result.spent == strategy.plan().expected
+
+
 def test_stopping_decides_at_once() -> None:
     """The third result of a rung is in the best third, rounded up, only if it is the best."""
     result = ran(ASHA(6, max_epochs=9, mode="stopping"), lambda trial, _: (3, 1, 2, 0, 5, 4)[trial], rows=1)

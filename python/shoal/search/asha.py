@@ -6,7 +6,7 @@ import bisect
 import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from shoal.search.base import Search
@@ -93,17 +93,26 @@ class _Asynchronous(Tracker):
     def plan(self) -> Plan:
         """Return the plan. No one knows how many trials will be promoted: the budget is what all would take."""
         search, ends = self._search, self._ends
-        sizes = [search.trials // search.eta**k for k in range(len(ends))]
-        starts = [end - start for start, end in zip((0, *ends), ends, strict=False)]
-        expected = sum(n * step for n, step in zip(sizes, starts, strict=True))
-        places = ", ".join(map(str, ends))
+        expected = self._expected()
         lines = (
-            f"{search.trials} trials, rungs at {places} {self.unit}; {search.mode}, eta {search.eta}",
-            f"about {expected:,} {self.unit} expected"
-            + (f" with one bracket; {search.brackets} brackets" if search.brackets > 1 else ""),
+            f"{search.trials} trials, rungs at {', '.join(map(str, ends))} {self.unit}; {search.mode}, eta {search.eta}"
+            + (f", {search.brackets} brackets" if search.brackets > 1 else ""),
+            f"about {expected:,} {self.unit} expected",
         )
-        known = expected if search.brackets == 1 else None
-        return Plan(search.trials, search.trials * ends[-1], self.unit, lines, known)
+        return Plan(search.trials, search.trials * ends[-1], self.unit, lines, expected)
+
+    def _expected(self) -> int:
+        """Return the budget if each rung passes on one in ``eta`` of those that start there or come to it.
+
+        It is more where early promotions turn out to be wrong: trials that were good among the first only.
+        """
+        search, budget, size = self._search, 0, 0
+        for rung, (before, end) in enumerate(pairwise((0, *self._ends))):
+            fresh = len(range(rung, search.trials, search.brackets)) if rung < search.brackets else 0
+            promoted = size // search.eta
+            budget += fresh * end + promoted * (end - before)
+            size = fresh + promoted
+        return budget
 
     def _start(self) -> Order:
         trial = self._next
