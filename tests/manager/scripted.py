@@ -13,8 +13,8 @@ class Script:
 
     unit = "steps"
 
-    def __init__(self, starts, answers):
-        self.starts, self.answers = list(starts), answers
+    def __init__(self, starts, answers, donors_train=False):
+        self.starts, self.answers, self.donors_train = list(starts), answers, donors_train
         self.asked, self.told, self.open = [], [], set()
 
     @property
@@ -48,19 +48,22 @@ class Tape:
 
     def __init__(self, rows):
         self.rows, self.calls, self.trials = rows, [], {}
+        self.inherited = []  # (heir, progress)
 
     def start(self, trial, config):
         self.calls.append(("start", trial))
         self.trials[trial] = [config, f"{trial}", 0]
 
     def restore(self, trial, config, state):
-        raise AssertionError("nothing to restore without a store")
+        progress = int(state["progress"])
+        self.trials[trial] = [config, f"{state['origin'].tobytes().decode()}>{trial}", progress]
 
-    def inherit(self, moves):
+    def inherit(self, moves, origins):
         self.calls.append(("inherit", *((heir, donor) for heir, donor, _ in moves)))
-        donors = [list(self.trials[donor]) for _, donor, _ in moves]
-        for (heir, _, config), (_, origin, progress) in zip(moves, donors, strict=True):
-            self.trials[heir] = [config, f"{origin}>{heir}", progress]
+        states = [origins.get(donor) or self.state(donor) for _, donor, _ in moves]
+        for (heir, _, config), state in zip(moves, states, strict=True):
+            self.restore(heir, config, state)
+            self.inherited.append((heir, int(state["progress"])))
         return {heir: layers for heir, _, config in reversed(moves) if (layers := config.get("layers"))}
 
     def set(self, trial, config):
@@ -83,7 +86,8 @@ class Tape:
         return {} if config["x"] is None else {"loss": config["x"] / until, "extra": 1.0}
 
     def state(self, trial):
-        return {"origin": np.frombuffer(self.trials[trial][1].encode(), np.uint8)}
+        _, origin, progress = self.trials[trial]
+        return {"origin": np.frombuffer(origin.encode(), np.uint8), "progress": np.array(progress)}
 
     def model(self, trial, config, state):
         return state
@@ -93,9 +97,9 @@ class Tape:
         return [call[1] for call in self.calls if call[0] == "train"]
 
 
-def run(starts, answers=None, *, rows=2, every=None, header=HEADER, listener=None):
+def run(starts, answers=None, *, rows=2, every=None, header=HEADER, listener=None, donors_train=False):
     """Return the manager, the strategy and the worker after a whole run."""
-    strategy, worker = Script(starts, answers or {}), Tape(rows)
+    strategy, worker = Script(starts, answers or {}, donors_train), Tape(rows)
     manager = Manager(strategy, worker, header, record_every=every, listener=listener)
     assert manager.run() is None
     return manager, strategy, worker

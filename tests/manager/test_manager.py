@@ -88,6 +88,19 @@ def test_what_became_of_an_heirs_layers_is_noted_after_the_orders(monkeypatch):
     assert manager.record.trials[1].changes[-1].fresh == ("conv1",)
 
 
+@pytest.mark.parametrize("every", [None, 5])
+def test_an_heir_of_a_donor_in_training_gets_what_that_training_began_with(every):
+    """Trial 1 has trained to 20 when trial 0 is told to inherit: what it was at 10, and reported there."""
+    answers = {(0, 10): [Resume(0, 15)], (1, 10): [Resume(1, 30)], (0, 15): [Inherit(0, 1, {"x": 5.0}, 25)]}
+    manager, _, worker = run(starts(1.0, 2.0), answers, every=every, donors_train=True)
+    assert [call for call in worker.calls if call[0] == "inherit"] == [("inherit", (0, 1))]
+    assert worker.inherited == [(0, 10)]
+    change = manager.record.trials[0].changes[-1]
+    assert (change.donor, change.progress, change.before) == (1, 10, 15)
+    assert manager.record.schedule(0) == [(0, {"x": 2.0}), (10, {"x": 5.0})]
+    assert manager.record.spent == 15 + (25 - 10) + 30
+
+
 def test_a_donor_may_be_stopped_by_the_same_orders():
     _, _, worker = run(starts(1.0, 2.0), {(0, 10): [], (1, 10): [Stop(1, "old"), Inherit(0, 1, {"x": 1.0}, 20)]})
     assert worker.calls.index(("inherit", (0, 1))) < worker.calls.index(("stop", 1))

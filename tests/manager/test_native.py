@@ -59,7 +59,7 @@ def test_an_heir_is_its_donor_byte_for_byte_and_trains_on_as_itself(rows):
     for trial in (0, 1):
         lent.train({trial: 2})
     heir = CONFIG | {"lr": 0.01, "rate": 0.1}
-    lent.inherit([(1, 0, heir)])
+    lent.inherit([(1, 0, heir)], {})
     np.testing.assert_array_equal(lent.state(1)["member"], lent.state(0)["member"])
     lent.train({1: 3})
 
@@ -75,7 +75,7 @@ def test_all_donors_are_read_before_any_heir_is_written():
         lent.start(trial, CONFIG)
     lent.train({0: 1, 1: 1})
     before = [lent.state(trial)["member"] for trial in (0, 1)]
-    lent.inherit([(0, 1, CONFIG), (1, 0, CONFIG)])
+    lent.inherit([(0, 1, CONFIG), (1, 0, CONFIG)], {})
     np.testing.assert_array_equal(lent.state(0)["member"], before[1])
     np.testing.assert_array_equal(lent.state(1)["member"], before[0])
 
@@ -106,7 +106,7 @@ def test_an_heir_of_another_structure_takes_over_what_fits(rows, own):
     for trial in (0, 1):
         lent.train({trial: 2})
     donor, heir = lent.state(0)["member"], CONFIG | {"width": 9, "depth": 1, "lr": 0.01}
-    assert lent.inherit([(1, 0, heir)]) == {1: {"dense1": False, "dense2": False, "dense3": True}}
+    assert lent.inherit([(1, 0, heir)], {}) == {1: {"dense1": False, "dense2": False, "dense3": True}}
 
     population, _ = alone(1, heir, 0)
     pair = shoal.Population(
@@ -128,7 +128,7 @@ def test_only_heirs_of_another_structure_are_named():
         lent.start(trial, CONFIG)
         lent.train({trial: 1})
     before = [lent.state(trial)["member"] for trial in range(3)]
-    named = lent.inherit([(0, 1, CONFIG | {"width": 4}), (1, 0, CONFIG), (2, 0, CONFIG | {"rate": 0.3})])
+    named = lent.inherit([(0, 1, CONFIG | {"width": 4}), (1, 0, CONFIG), (2, 0, CONFIG | {"rate": 0.3})], {})
     assert [*named] == [0]
     for trial in (1, 2):
         np.testing.assert_array_equal(lent.state(trial)["member"], before[0])
@@ -143,7 +143,7 @@ def test_an_heirs_network_that_fits_no_data_is_blamed():
         lent.start(trial, CONFIG)
         lent.train({trial: 1})
     with pytest.raises(StudyError, match=r"trial 1, its network: ValueError: member 1: layer 2 \(conv2d\)"):
-        lent.inherit([(1, 0, CONFIG | {"width": 4})])
+        lent.inherit([(1, 0, CONFIG | {"width": 4})], {})
 
 
 def test_a_diverged_trial_has_no_metrics_and_the_others_do_not_notice():

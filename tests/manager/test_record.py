@@ -98,6 +98,21 @@ def test_an_heir_goes_on_from_its_donors_progress():
     assert study.schedule(0) == [(0, {"lr": 3})]  # the config that was never trained with left no trace
 
 
+def test_a_donor_in_training_gives_what_it_was_when_that_began():
+    study = record()
+    give(study, Start(0, {"lr": 1}, 10), Start(1, {"lr": 2}, 40))
+    report(study, 0, 10, 1.0)
+    give(study, Resume(0, 20))
+    study.apply({"event": "point", "trial": 0, "progress": 15, "metrics": {"loss": 1.0}})
+    report(study, 1, 40, 2.0)
+    give(study, Inherit(1, 0, {"lr": 3}, 20))
+    assert (study.trials[1].progress, study.trials[1].changes[-1].before) == (10, 40)
+    report(study, 1, 20, 0.5)
+    assert study.best_schedule == [(0, {"lr": 1}), (10, {"lr": 3})]
+    assert study.schedule(1, 20) == study.best_schedule  # where it was 20 the last time
+    assert study.spent == 15 + 40 + 10
+
+
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_of_equal_bests_the_lower_id_wins_whoever_came_first(order):
     study = record()

@@ -51,6 +51,24 @@ def family():
     return Summary(record, {})
 
 
+def test_an_heir_may_fall_back_and_its_lives_stay_apart():
+    """Trial 1 is at 3 when it inherits what trial 0 was at 1, and gets to 2: the best."""
+    record = StudyRecord()
+    events = [HEADER, *(order("start", t, config={"lr": 0.5}, until=1) for t in range(2))]
+    events += [report(0, 1, 0.5), report(1, 1, 0.1), report(1, 2, 0.2), report(1, 3, 0.3)]
+    events += [inherit(1, 0, 1, 0.9), report(1, 2, 0.8)]
+    for event in events:
+        record.apply(event)
+    summary = Summary(record, {})
+    lives = [(s.trial, s.start, s.end, s.parent, s.points) for s in summary.strands]
+    assert lives == [
+        (0, 0, 1, None, [(1, 0.5)]),
+        (1, 0, 3, None, [(1, 0.1), (2, 0.2), (3, 0.3)]),
+        (1, 1, 2, 0, [(2, 0.8)]),
+    ]
+    assert summary.line_of_descent() == [(0, 1), (2, 2)]
+
+
 def segments(lines):
     """The lines that were merged, as (trial, points)."""
     found, points = [], []

@@ -39,6 +39,7 @@ class Trial:
     score: float | None = None
     stopped: str = ""
     orders: list[Order] = field(default_factory=list)
+    spent: int = 0
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Run:
 
     @property
     def spent(self) -> int:
-        return sum(trial.progress for trial in self.trials.values())
+        return sum(trial.spent for trial in self.trials.values())
 
     @property
     def histories(self) -> dict[int, list[Order]]:
@@ -74,7 +75,7 @@ def simulate(strategy: Strategy, space: Space, problem: Problem, *, rows: int = 
         run.calls.append(argument)
         run.answers.append(orders)
         queue.extend(order.trial for order in orders if not isinstance(order, Stop | Pause))
-        _carry_out(orders, run.trials, space, problem)
+        _carry_out(orders, run.trials, space, problem, strategy.donors_train)
         return orders
 
     while not strategy.finished:
@@ -89,6 +90,7 @@ def simulate(strategy: Strategy, space: Space, problem: Problem, *, rows: int = 
         trial = run.trials[number]
         assert trial.until is not None
         trial.state = problem.train(trial.state, trial.config, trial.progress, trial.until)
+        trial.spent += trial.until - trial.progress
         trial.progress, trial.until = trial.until, None
         trial.score = problem.score(number, trial.progress, trial.state)
         call(Report(number, trial.progress, trial.score))
@@ -98,8 +100,11 @@ def simulate(strategy: Strategy, space: Space, problem: Problem, *, rows: int = 
     return run
 
 
-def _carry_out(orders: list[Order], trials: dict[int, Trial], space: Space, problem: Problem) -> None:
-    before = {number: (trial.state, trial.score) for number, trial in trials.items()}
+def _carry_out(
+    orders: list[Order], trials: dict[int, Trial], space: Space, problem: Problem, donors_train: bool
+) -> None:
+    before = {number: (trial.state, trial.score, trial.progress) for number, trial in trials.items()}
+    training = {number for number, trial in trials.items() if trial.until is not None}
     assert len({order.trial for order in orders}) == len(orders), "two orders for one trial"
     for order in orders:
         if isinstance(order, Start):
@@ -117,10 +122,11 @@ def _carry_out(orders: list[Order], trials: dict[int, Trial], space: Space, prob
             )
             trial.config = order.config
         if isinstance(order, Inherit):
-            state, score = before[order.donor]
+            state, score, progress = before[order.donor]  # a donor in training: what that began with
             assert score is not None
             assert is_finite(score), "a diverged donor"
-            trial.state, trial.score = state, score
+            trial.state, trial.score, trial.progress = state, score, progress
+            assert donors_train or order.donor not in training, "a donor in training"
         if isinstance(order, Stop):
             assert order.why
             trial.stopped = order.why

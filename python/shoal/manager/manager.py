@@ -53,6 +53,7 @@ class Manager:
     ) -> None:
         self.record = StudyRecord()
         self.best_state: State | None = None
+        self._origins: dict[int, State] = {}  # what trainings began with that are under way, where their donors train
         self._strategy, self._worker, self._header, self._store = strategy, worker, header, store
         self._every = record_every
         self._listener = listener or Listener()
@@ -74,7 +75,7 @@ class Manager:
         if not lines:
             self._note(self._header)
         replay(lines, self.record, self._strategy)
-        self.best_state = snapshot.best
+        self.best_state, self._origins = snapshot.best, dict(snapshot.origins)
         for trial in self.record.trials.values():
             if trial.alive:
                 self._worker.restore(trial.id, trial.config, snapshot.states[trial.id])
@@ -113,6 +114,8 @@ class Manager:
     def _round(self) -> tuple[int, ...]:
         running = sorted(islice(self.record.running, self._worker.rows))
         targets = {trial: self._next_point(trial) for trial in running if not self.record.trials[trial].diverged}
+        if self._strategy.donors_train:
+            self._origins |= {trial: self._worker.state(trial) for trial in targets if trial not in self._origins}
         metrics = self._worker.train(targets) if targets else {}
         outcomes = [self._outcome(trial, targets.get(trial, 0), metrics.get(trial, {})) for trial in running]
         reports = [event for event in outcomes if event["event"] == "report"]
@@ -122,6 +125,7 @@ class Manager:
                 self._note(event)
         for event in reports:
             self._note(event)
+            self._origins.pop(event["trial"], None)
             self._carry_out(self._strategy.tell(as_report(event)))
         return tuple(targets)
 
@@ -156,12 +160,8 @@ class Manager:
     def _carry_out(self, orders: Sequence[Order]) -> None:
         for event in order_events(orders, self.record):
             self._note(event)
-        moves = [(order.trial, order.donor, order.config) for order in orders if isinstance(order, Inherit)]
-        if moves:
-            layers = self._worker.inherit(moves)  # first, for the same orders may change or stop a donor
-            for trial in sorted(layers):
-                self._note({"event": "layers", "trial": trial, "layers": layers[trial]})
-        for order in orders:
+        self._inherit([order for order in orders if isinstance(order, Inherit)])  # first, for the same orders may
+        for order in orders:  # change or stop a donor
             match order:
                 case Start():
                     self._worker.start(order.trial, order.config)
@@ -169,6 +169,12 @@ class Manager:
                     self._worker.set(order.trial, order.config)
                 case Stop():
                     self._worker.stop(order.trial)
+
+    def _inherit(self, orders: Sequence[Inherit]) -> None:
+        moves = [(order.trial, order.donor, order.config) for order in orders]
+        layers = self._worker.inherit(moves, self._origins) if moves else {}
+        for trial in sorted(layers):
+            self._note({"event": "layers", "trial": trial, "layers": layers[trial]})
 
     # What is kept
 
@@ -190,4 +196,4 @@ class Manager:
     def _save(self) -> None:
         if self._store is not None:
             states = {trial.id: self._worker.state(trial.id) for trial in self.record.trials.values() if trial.alive}
-            self.record.apply(self._store.save(Snapshot(states, self.best_state), self._seconds))
+            self.record.apply(self._store.save(Snapshot(states, self.best_state, self._origins), self._seconds))

@@ -77,9 +77,12 @@ class NativeWorker:
         """Make a member that goes on from a state."""
         self._members[trial] = _Member(trial, config, self._make(trial, config), parked=state.get("member"))
 
-    def inherit(self, moves: Sequence[tuple[int, int, Config]]) -> dict[int, Layers]:
+    def inherit(self, moves: Sequence[tuple[int, int, Config]], origins: Mapping[int, State]) -> dict[int, Layers]:
         """Replace each heir's state by its donor's, or by what fits of it where its config makes another structure."""
-        donors = [(self._members[donor].network, self.state(donor)["member"]) for _, donor, _ in moves]
+        states = [origins[donor] if donor in origins else self.state(donor) for _, donor, _ in moves]
+        donors = [
+            (self._members[donor].network, state["member"]) for (_, donor, _), state in zip(moves, states, strict=True)
+        ]
         changed: dict[int, Layers] = {}
         for (heir, _, config), (network, block) in zip(moves, donors, strict=True):
             member = self._members[heir]

@@ -19,8 +19,9 @@ The manager keeps its books in a record while it runs; a report reads one from t
 
 ``progress`` and ``until`` count the study's ``unit``. ``score`` is what the strategy ranks by, lower is better; null
 (not finite) means diverged somewhere up to ``progress``, and ``metrics`` is empty then. ``old`` is the config before
-the order. An heir goes on from its donor's progress; ``donor_changes`` counts the donor's starts, sets and inherits so
-far. ``layers`` says of each layer of the heir whether it is the donor's (true) or fresh (false); it follows the orders.
+the order. An heir goes on from its donor's progress, which for a donor in training is the one that this training began
+at; ``donor_changes`` counts the donor's starts, sets and inherits so far. ``layers`` says of each layer of the heir
+whether it is the donor's (true) or fresh (false); it follows the orders.
 """
 
 from __future__ import annotations
@@ -52,6 +53,9 @@ class Change:
     why: str
     donor: int | None = None
     donor_changes: int = 0  # changes the donor itself had behind it then
+    before: int = 0  # the trial's progress until then; a donor's may be another
+    points: int = 0  # points that its curve had then
+    reports: int = 0  # that it had made then
     layers: Layers | None = None  # of an heir whose structure is not its donor's
 
     @property
@@ -81,6 +85,7 @@ class Trial:
     curve: list[tuple[int, Metrics]] = field(default_factory=list)  # (progress, metrics)
     reports: list[Report] = field(default_factory=list)
     progress: int = 0
+    since: int = 0  # the progress at which its present training began
     status: Status = "running"
     why: str = ""  # the last order's reason
     diverged: bool = False  # its last report was not finite, and it has inherited nothing since
@@ -121,6 +126,7 @@ class StudyRecord:
         spent: Progress made, summed over trials, in the study's unit; a diverged trial counts up to its ``until``.
         best_report: The best report ever, None before the first finite one.
         best_descent: The steps that led to it, inheritance followed back to the start.
+        best_changes: How many starts, sets and inherits the best trial had behind it then.
         best_since: Progress at which the training began whose mean loss is its ``train_loss``.
         seconds: Time spent up to the last snapshot.
         ended: The study has come to its end.
@@ -133,6 +139,7 @@ class StudyRecord:
         self.spent = 0
         self.best_report: Report | None = None
         self.best_descent: list[Step] = []
+        self.best_changes = 0
         self.best_since = 0
         self.seconds = 0.0
         self.ended = False
@@ -182,11 +189,11 @@ class StudyRecord:
 
         Args:
             trial: Its id.
-            progress: Where to look at it; by default where it stands now.
+            progress: Where to look at it, the last time it was there; by default where it stands now.
         """
         changes = self.trials[trial].changes
-        behind = len(changes) if progress is None else sum(change.progress < progress for change in changes)
-        return _schedule(self._descent(trial, max(1, behind)))
+        last = max((n for n, each in enumerate(changes, 1) if progress is None or each.progress < progress), default=1)
+        return _schedule(self._descent(trial, last))
 
     def _descent(self, trial: int, count: int) -> list[Step]:
         """Return the steps behind a trial's first ``count`` changes, first ancestor first."""
@@ -240,13 +247,16 @@ class StudyRecord:
             self.trials[id] = Trial(id)
         trial = self.trials[id]
         trial.why = event["why"]
+        if "config" in event:
+            donor = event.get("donor"), event.get("donor_changes", 0)
+            before = trial.progress, len(trial.curve), len(trial.reports)
+            progress = event.get("donor_progress", trial.progress)
+            trial.changes.append(Change(progress, event["config"], trial.why, *donor, *before))
         if "donor" in event:
             trial.progress = event["donor_progress"]
             trial.diverged = False
-        if "config" in event:
-            donor = event.get("donor"), event.get("donor_changes", 0)
-            trial.changes.append(Change(trial.progress, event["config"], trial.why, *donor))
         if "until" in event:
+            trial.since = trial.progress
             trial.status = "running"
             self.running[id] = event["until"]
         else:
@@ -270,7 +280,8 @@ class StudyRecord:
         self.running.pop(trial.id, None)
         if self.improves(report):
             self.best_report, self.best_since = report, since
-            self.best_descent = self._descent(trial.id, len(trial.changes))
+            self.best_changes = len(trial.changes)
+            self.best_descent = self._descent(trial.id, self.best_changes)
 
 
 def _schedule(descent: Iterable[Step]) -> list[tuple[int, Config]]:

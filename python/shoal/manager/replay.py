@@ -25,7 +25,8 @@ def _order_event(order: Order, record: StudyRecord) -> Event:
             event["old"] = trial.config
     if isinstance(order, Inherit):
         donor = record.trials[order.donor]
-        event |= {"donor_progress": donor.progress, "donor_changes": len(donor.changes)}
+        progress = donor.since if donor.id in record.running else donor.progress
+        event |= {"donor_progress": progress, "donor_changes": len(donor.changes)}
     return event
 
 

@@ -1,6 +1,7 @@
 """Snapshots: the states of all living trials and of the best one, in one file that appears whole or not at all.
 
-Its arrays are named ``<trial>/<name>`` and ``best/<name>``. The parts are also listed, as a state may hold no array.
+Its arrays are named ``<trial>/<name>``, ``best/<name>`` and ``origin-<trial>/<name>``. The parts are also listed, as a
+state may hold no array.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from shoal.population import files
 
 State: TypeAlias = dict[str, np.ndarray[Any, Any]]
 
+_ORIGIN = "origin-"
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -23,10 +26,12 @@ class Snapshot:
 
     states: dict[int, State] = field(default_factory=dict)  # by trial
     best: State | None = None
+    origins: dict[int, State] = field(default_factory=dict)  # by trial: what a training began with that is under way
 
     def write(self, path: Path) -> None:
         """Write the file."""
         parts = {str(trial): state for trial, state in self.states.items()}
+        parts |= {f"{_ORIGIN}{trial}": state for trial, state in self.origins.items()}
         if self.best is not None:
             parts["best"] = self.best
         arrays = {f"{part}/{name}": array for part, state in parts.items() for name, array in state.items()}
@@ -46,6 +51,7 @@ class Snapshot:
                 part, _, name = key.partition("/")
                 parts[part][name] = array
             best = parts.pop("best", None)
-            return cls({int(trial): state for trial, state in parts.items()}, best)
+            origins = {int(part[len(_ORIGIN) :]): parts.pop(part) for part in list(parts) if part.startswith(_ORIGIN)}
+            return cls({int(trial): state for trial, state in parts.items()}, best, origins)
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise StudyError(f"{path}: not a snapshot that can be read: {error}") from None

@@ -33,8 +33,12 @@ class Worker(Protocol):
     def restore(self, trial: int, config: Config, state: State) -> None:
         """Make a trial that goes on from a state."""
 
-    def inherit(self, moves: Sequence[tuple[int, int, Config]]) -> dict[int, Layers]:
+    def inherit(self, moves: Sequence[tuple[int, int, Config]], origins: Mapping[int, State]) -> dict[int, Layers]:
         """Replace, for each (heir, donor, config), the heir's state by the donor's. All donors are read first.
+
+        Args:
+            moves: Who inherits from whom.
+            origins: What donors in training began with: it is inherited, not what they are by now.
 
         Returns:
             What became of the layers of each heir whose structure is not its donor's; no others are named.
@@ -82,9 +86,9 @@ class TrainableWorker:
         """Make a trainable, set it up and let it load."""
         self._trials[trial] = config, self.model(trial, config, state)
 
-    def inherit(self, moves: Sequence[tuple[int, int, Config]]) -> dict[int, Layers]:
+    def inherit(self, moves: Sequence[tuple[int, int, Config]], origins: Mapping[int, State]) -> dict[int, Layers]:
         """Replace each heir by a trainable with its config that has loaded the donor's state; it alone knows layers."""
-        states = [self.state(donor) for _, donor, _ in moves]
+        states = [origins[donor] if donor in origins else self.state(donor) for _, donor, _ in moves]
         for (heir, _, config), state in zip(moves, states, strict=True):
             self.restore(heir, config, state)
         return {}

@@ -45,10 +45,12 @@ def strands(record: StudyRecord, metric: str) -> list[Strand]:
     return pieces
 
 
-def descent(pieces: Sequence[Strand], trial: int, progress: int) -> list[int]:
-    """The strands that led to ``trial`` at ``progress``, oldest first."""
-    lives = [i for i, piece in enumerate(pieces) if piece.trial == trial]
-    index: int | None = next(i for i in lives if progress <= pieces[i].end or i == lives[-1])
+def descent(record: StudyRecord, pieces: Sequence[Strand]) -> list[int]:
+    """The strands that led to the best report, oldest first."""
+    if record.best is None:
+        return []
+    lives = [i for i, piece in enumerate(pieces) if piece.trial == record.best]
+    index: int | None = lives[_inherited(record.trials[record.best].changes[: record.best_changes])]
     line = []
     while index is not None:
         line.append(index)
@@ -61,12 +63,13 @@ def _cut(trial: Trial, metric: str) -> list[Strand]:
     births = [i for i, change in enumerate(trial.changes) if i == 0 or change.donor is not None]
     pieces = []
     for first, after in zip(births, [*births[1:], len(trial.changes)], strict=True):
-        start = trial.changes[first].progress
-        end = trial.changes[after].progress if after < len(trial.changes) else trial.progress
-        points = [(p, metrics.get(metric, math.nan)) for p, metrics in trial.curve if start < p <= end]
-        scores = [report.score for report in trial.reports if start < report.progress <= end]
-        diverged = not all(map(math.isfinite, scores))
-        pieces.append(Strand(trial.id, start, end, trial.changes[first:after], points, diverged))
+        birth, death = trial.changes[first], trial.changes[after] if after < len(trial.changes) else None
+        curve = trial.curve[birth.points : death.points if death else None]
+        points = [(progress, metrics.get(metric, math.nan)) for progress, metrics in curve]
+        reports = trial.reports[birth.reports : death.reports if death else None]
+        diverged = not all(math.isfinite(report.score) for report in reports)
+        end = death.before if death else trial.progress
+        pieces.append(Strand(trial.id, birth.progress, end, trial.changes[first:after], points, diverged))
     return pieces
 
 

@@ -39,7 +39,7 @@ class Summary:
         self.maximise = header["mode"] == "max"
         self.best = record.figure(record.best_score)
         self.strands = strands(record, self.metric)
-        self.ancestors = [] if record.best is None else descent(self.strands, record.best, record.best_progress)
+        self.ancestors = descent(record, self.strands)
 
     @cached_property
     def axes(self) -> list[Axis]:

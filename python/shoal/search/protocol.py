@@ -6,7 +6,8 @@ clocks or MPI.
 
 A trial trains from the order that starts or resumes it until it reports; then it waits for its next order, which may
 come with a later report. What ``tell`` returns may need more rows than there are: rows are the manager's concern, who
-may park whatever is not training. `Inherit` means the donor's state before any order of the same answer.
+may park whatever is not training. `Inherit` means the donor's state before any order of the same answer; of a donor in
+training, the state that this training began with: the one of its last report, unless an order has changed it since.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class Report:
 class Plan:
     """What a strategy will do at most, known before it starts."""
 
-    trials: int  # not counting those that replace a population that died out
+    trials: int  # not counting those that replace trials that have diverged and cannot inherit
     budget: int  # summed over trials, in ``unit``
     unit: Unit
     lines: tuple[str, ...] = ()  # for people: rungs, rounds, grid sizes
@@ -112,6 +113,10 @@ class Strategy(Protocol):
     @property
     def unit(self) -> Unit:
         """What ``progress`` and ``until`` count."""
+
+    @property
+    def donors_train(self) -> bool:
+        """An `Inherit` may name a donor in training, so the state that each training begins with must be kept."""
 
     @property
     def finished(self) -> bool:

@@ -23,6 +23,11 @@ class Tracker(ABC):
         return self._unit
 
     @property
+    def donors_train(self) -> bool:
+        """An `Inherit` may name a donor in training."""
+        return False
+
+    @property
     def finished(self) -> bool:
         """Nothing is training and nothing will be started."""
         return not self._until and self._exhausted

@@ -82,5 +82,5 @@ def _hand_over(worker: Worker, step: Step, following: Step) -> None:
         worker.set(step.trial, following.config)
         return
     worker.start(following.trial, following.config)
-    worker.inherit([(following.trial, step.trial, following.config)])
+    worker.inherit([(following.trial, step.trial, following.config)], {})
     worker.stop(step.trial)
