@@ -1,5 +1,6 @@
 """Killed at any moment and run again: the same trials, curves, best and weights, bit for bit."""
 
+import contextlib
 import os
 import random
 import signal
@@ -126,24 +127,42 @@ STRATEGIES = {
     "genetic-structure": search.Genetic(6, 4, epochs=2, inherit_weights=True, breed_structure=True, mutation_rate=0.4),
     "pbt-structure": search.PBT(6, epochs=8, interval_epochs=2, explore={"depth": search.Resample(0.8)}),
     "hypersearch": search.HyperSearch(5, 4, epochs=2),
+    "pbt-async": search.PBT(5, epochs=8, interval_epochs=2, quantile=0.4, synchronous=False),
+    "pbt-t-test": search.PBT(5, epochs=8, interval_epochs=1, exploit="t-test", recombine=True),
 }
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
 @pytest.mark.parametrize("rows", [3, 100])
-def test_every_strategy_survives(strategy, rows, killer, tmp_path):
+@pytest.mark.parametrize("every", [None, 1])
+def test_every_strategy_survives(strategy, rows, every, killer, tmp_path):
     """Trials that wait are kept as those that train are; a strategy is what its reports have made of it."""
-    undisturbed = networks(tmp_path / "undisturbed", strategy=strategy, rows=rows).run(progress=False)
+    how = {"strategy": strategy, "rows": rows, "record_every": every}
+    undisturbed = networks(tmp_path / "undisturbed", **how).run(progress=False)
     result, kills = None, 0
     while result is None:
         killer(1000 + kills)
         try:
-            result = networks(tmp_path / "killed", strategy=strategy, rows=rows).run(progress=False)
+            result = networks(tmp_path / "killed", **how).run(progress=False)
         except Killed:
             kills += 1
     assert kills > 0
     assert same(result, undisturbed)
     assert story(tmp_path / "killed") == story(tmp_path / "undisturbed")
+
+
+def test_donors_in_training_keep_what_it_began_with(tmp_path):
+    """Stopped after every round, so in the middle of intervals: heirs get what their donors were before them."""
+    strategy = search.PBT(6, steps=18, interval=3, exploit="tournament", synchronous=False)
+    how = {"strategy": strategy, "rows": 6, "record_every": 1}
+    undisturbed = trainables(tmp_path / "undisturbed", **how).run(progress=False)
+    assert any(change.before > change.progress for trial in undisturbed.trials for change in trial.changes)
+    result = None
+    while result is None:
+        with contextlib.suppress(Killed):
+            result = trainables(tmp_path / "stopped", **how).run(progress=stop_after(1))
+    assert same(result, undisturbed)
+    assert story(tmp_path / "stopped") == story(tmp_path / "undisturbed")
 
 
 @pytest.mark.parametrize("rows", [1, 2, 4, 100])

@@ -64,6 +64,10 @@ SEARCHES: dict[str, Search] = {
     "pbt-tournament": PBT(9, steps=600, interval=120, exploit="tournament"),
     "pbt-rules": PBT(5, epochs=4, interval_epochs=1, quantile=0.4, explore=RULES, resample=0.0),
     "pbt-pair": PBT(2, steps=9, interval=1, quantile=0.5),
+    "pbt-t-test": PBT(6, steps=9, interval=1, exploit="t-test", recombine=True),
+    "pbt-async": PBT(10, epochs=7, interval_epochs=2, synchronous=False),
+    "pbt-async-pair": PBT(2, steps=9, interval=1, exploit="tournament", synchronous=False),
+    "pbt-async-t-test": PBT(7, steps=80, interval=10, exploit="t-test", recombine=True, synchronous=False),
     "full-sobol": Full(9, steps=30, sampler="sobol"),
     "topk": TopK(20, keep=3, epochs=5),
     "topk-steps": TopK(9, keep=9, steps=50, look=12, sampler="sobol"),
@@ -93,10 +97,18 @@ SEARCHES: dict[str, Search] = {
         15, steps=200, split=0.2, stop=0.7, distance="scaled", neighbours=3, audit=0.5, learn_from_stopped=True
     ),
 }
-# They spend what they planned, to the last epoch.
-EXACT = (Random, Grid, Full, PBT, Genetic, Elitist, HyperSearch)
-# Their decisions follow the order of the reports.
-ASYNCHRONOUS = (ASHA, DEHB, Median, LCM)
+
+
+def asynchronous(which: Search) -> bool:
+    """Tell whether its decisions follow the order of the reports."""
+    return isinstance(which, ASHA | DEHB | Median | LCM) or not getattr(which, "synchronous", True)
+
+
+def exact(which: Search) -> bool:
+    """Tell whether it spends what it planned, to the last epoch."""
+    return isinstance(which, Random | Grid | Full | PBT | Genetic | Elitist | HyperSearch) and not asynchronous(which)
+
+
 every_search = pytest.mark.parametrize("which", SEARCHES.values(), ids=SEARCHES.keys())
 
 
@@ -139,14 +151,14 @@ def test_it_keeps_the_contract_and_spends_what_it_planned(which: Search, score: 
     plan = which.bind(SPACE).plan()
     strategy, result = run(which, score, rows=rows)
     assert strategy.plan() == plan
-    assert result.spent == plan.budget if isinstance(which, EXACT) else result.spent <= plan.budget
-    assert len(result.trials) % plan.trials == 0  # whole populations are replaced
+    assert result.spent == plan.budget if exact(which) else result.spent <= plan.budget
+    assert len(result.trials) % plan.trials == 0 or asynchronous(which)  # whole populations are replaced
     assert len(result.trials) == plan.trials or any(not is_finite(report.score) for report in result.reports)
     last = {report.trial: report for report in result.reports}
     for number, trial in result.trials.items():
         if not is_finite(last[number].score):
             assert trial.stopped == "diverged"
-        elif isinstance(which, EXACT):
+        elif exact(which):
             assert trial.stopped == "completed"
         else:
             assert trial.stopped not in ("", "diverged")
@@ -162,8 +174,8 @@ def test_best_is_the_best_report_ever(which: Search, score: Score) -> None:
 
 @pytest.mark.parametrize(
     "which",
-    [each for each in SEARCHES.values() if not isinstance(each, ASYNCHRONOUS)],
-    ids=[name for name, each in SEARCHES.items() if not isinstance(each, ASYNCHRONOUS)],
+    [each for each in SEARCHES.values() if not asynchronous(each)],
+    ids=[name for name, each in SEARCHES.items() if not asynchronous(each)],
 )
 @settings(max_examples=25, deadline=None)
 @given(

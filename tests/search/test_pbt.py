@@ -14,6 +14,7 @@ from shoal.space import Bool, Choice, Config, Float, Int, Space
 
 SPACE = Space({"lr": Float(1e-4, 1, log=True), "width": Int(8, 64), "weight_decay": 1e-4})
 NAN = math.nan
+EXPLOITS = ["truncation", "tournament", "t-test"]
 
 
 def play(strategy: Strategy, *rounds: list[float]) -> list[Order]:
@@ -50,7 +51,7 @@ def test_every_heir_and_round_has_its_own_draws() -> None:
     assert len({round(heir.config["lr"] / lr[heir.donor], 9) for heir in heirs}) == 40
 
 
-@pytest.mark.parametrize("exploit", ["truncation", "tournament"])
+@pytest.mark.parametrize("exploit", EXPLOITS)
 def test_orders_are_listed_alike_for_every_arrival_and_copies_come_first(exploit: str) -> None:
     listed = []
     for arrival in (range(9), reversed(range(9))):
@@ -68,7 +69,7 @@ def test_the_quantile_is_rounded_down_but_never_to_nothing(members: int, quantil
     assert len(inheritance(play(strategy, [float(trial) for trial in range(members)]))) == heirs
 
 
-@pytest.mark.parametrize("exploit", ["truncation", "tournament"])
+@pytest.mark.parametrize("exploit", EXPLOITS)
 def test_all_diverged_members_inherit_from_finite_ones(exploit: str) -> None:
     strategy = PBT(6, steps=2, interval=1, exploit=exploit, quantile=0.5).bind(SPACE)
     orders = play(strategy, [NAN, 3.0, math.inf, -math.inf, NAN, 4.0])
@@ -89,6 +90,44 @@ def test_a_tournament_never_hurts_the_best_and_passes_gifts_on() -> None:
         lost += len(heirs)
     # Member k of 0..8 loses with probability k/8: 4.5 a round on average, 90 in 20; 4 standard deviations are 22.
     assert abs(lost - 90) <= 22
+
+
+def test_a_t_test_needs_two_scores_and_a_difference_that_is_no_chance() -> None:
+    """Trial 0 is better than the others by far, trials 2 and 3 differ by chance."""
+
+    def strategy() -> Strategy:
+        return PBT(4, steps=20, interval=1, exploit="t-test").bind(SPACE, seed=3)
+
+    rounds = [[0.1, 1.0, 1.0, 0.9], [0.2, 1.1, 0.9, 1.1], [0.1, 1.0, 1.1, 0.9]]
+    assert inheritance(play(strategy(), rounds[0])) == {}
+    heirs = inheritance(play(strategy(), *rounds))
+    assert heirs
+    assert set(heirs.values()) == {0}
+
+
+def test_scores_pass_on_with_the_weights() -> None:
+    """An heir of the best is as good as the best: nobody is significantly better any more."""
+    search = PBT(2, steps=20, interval=1, exploit="t-test")
+    rounds = [[0.1, 1.0], [0.2, 1.1], [0.15, 1.2], [0.1, 0.5]]  # trial 1 has inherited 0.1, 0.2 by then
+    heirs = [inheritance(play(search.bind(SPACE), *rounds[:n])) for n in (1, 2, 3, 4)]
+    assert heirs == [{}, {1: 0}, {}, {}]
+
+
+def test_recombined_heirs_mix_two_winners_and_take_the_rest_from_the_donor() -> None:
+    names = [f"dropout{k}" for k in range(12)]
+    space = Space({**{name: Float(0, 1) for name in names}, "width": Int(1, 10**6)})
+    rules = {name: Factors(1.0) for name in names}
+    search = PBT(10, steps=2, interval=1, resample=0.0, explore=rules, recombine=True)
+    configs = [order.config for order in search.bind(space).ask(10) if isinstance(order, Start)]
+    scores = [float(trial) for trial in range(9)] + [NAN]
+    orders = play(search.bind(space), scores)
+    heirs = [order for order in orders if isinstance(order, Inherit)]
+    assert len(heirs) == 2
+    for heir in heirs:
+        assert heir.config["width"] == configs[heir.donor]["width"]
+        parents = [next(t for t in range(10) if configs[t][name] == heir.config[name]) for name in names]
+        assert len(set(parents)) == 2
+        assert 9 not in parents
 
 
 def test_heirs_take_the_donors_structure_and_explore_only_what_is_hot() -> None:
@@ -175,8 +214,10 @@ def test_the_plan_says_what_will_happen() -> None:
         ({"quantile": 0.0}, r"quantile: must be in \(0, 0.5\], got 0.0"),
         ({"quantile": 0.6}, r"quantile: must be in \(0, 0.5\], got 0.6"),
         ({"quantile": NAN}, "quantile: must be a finite number, got nan"),
-        ({"exploit": "t-test"}, "exploit: must be one of truncation, tournament, got 't-test'"),
-        ({"exploit": ["truncation"]}, "exploit: must be one of truncation, tournament, got"),
+        ({"exploit": "welch"}, "exploit: must be one of truncation, tournament, t-test, got 'welch'"),
+        ({"exploit": ["truncation"]}, "exploit: must be one of truncation, tournament, t-test, got"),
+        ({"recombine": 1}, "recombine: must be true or false, got 1"),
+        ({"synchronous": "no"}, "synchronous: must be true or false, got 'no'"),
         ({"explore": ["lr"]}, r"explore: must map parameters to rules, got \['lr'\]"),
         ({"explore": {"lr": {"factors": [0]}}}, "explore.lr.factors: must be > 0, got 0"),
         ({"resample": 1.1}, r"resample: must be in \[0, 1\], got 1.1"),
@@ -227,9 +268,9 @@ class Drift(Problem):
         return state
 
 
-@pytest.mark.parametrize("exploit", ["truncation", "tournament"])
+@pytest.mark.parametrize("how", [{}, {"exploit": "tournament"}, {"recombine": True}, {"synchronous": False}])
 @pytest.mark.parametrize("seed", range(5))
-def test_it_beats_random_search_at_the_same_budget(exploit: str, seed: int) -> None:
+def test_it_beats_random_search_at_the_same_budget(how: dict[str, Any], seed: int) -> None:
     space = Space({"lr": Float(1e-4, 10, log=True), "activation": Choice(["relu", "tanh"])})
 
     def best(search: PBT | Random) -> float:
@@ -238,7 +279,7 @@ def test_it_beats_random_search_at_the_same_budget(exploit: str, seed: int) -> N
         return min(report.score for report in simulate(strategy, space, Drift(), rows=16).reports)
 
     fixed = best(Random(16, steps=Drift.steps))
-    schedule = best(PBT(16, steps=Drift.steps, interval=20, exploit=exploit, explore={"lr": FactorRange(0.5, 2)}))
+    schedule = best(PBT(16, steps=Drift.steps, interval=20, explore={"lr": FactorRange(0.5, 2)}, **how))
     # No fixed lr can gain more than the whole of its bell: sqrt(2 pi) * 0.5 / 3 = 0.42.
     assert fixed >= 1 - 0.42
     assert schedule < fixed - 0.1

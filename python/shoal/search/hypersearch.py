@@ -84,7 +84,8 @@ class Sessions(Rounds):
         heirs = [report for report in ranked[1:] if report.diverged or report in worse]
         return {report.trial: ranked[0].trial for report in heirs}
 
-    def _heir_config(self, heir: int, config: Config) -> Config:
+    def _heir_config(self, heir: int, donor: int) -> Config:
+        config = self._configs[donor]
         width = max(self._search.least, self._search.width * self._search.shrink ** (self._round - 1))
         rng = keyed(self._seed, "around", heir, self._round)
         return {**config, **{name: self._near(name, config, width, rng) for name in self._searched}}

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from shoal.search.asynchronous import Asynchronous
 from shoal.search.base import Search, one_unit
-from shoal.search.exploit import EXPLOIT, quantile_size
+from shoal.search.breeding import Individual
+from shoal.search.exploit import LEVEL, NAMES, SCORES, all_donors, quantile_size
 from shoal.search.explore import Explore, Factors, Scaling, read_rule
-from shoal.search.keyed import keyed, pick
+from shoal.search.heirs import Birth, Explorer, Heirs, Perturb
 from shoal.search.protocol import Config, Plan, Report, Strategy, Unit, rank_key
 from shoal.search.rounds import Rounds
 from shoal.space import Space, is_hot
-from shoal.space.checks import fraction, real, whole
+from shoal.space.checks import boolean, fraction, real, whole
 
 
 @dataclass(frozen=True)
 class PBT(Search):
-    """Population based training (Jaderberg et al. 2017, arXiv:1711.09846), in synchronous rounds.
+    """Population based training (Jaderberg et al. 2017, arXiv:1711.09846), in synchronous rounds or asynchronous.
 
     All members train for an interval and report. Then the losers take over a winner's weights and config (*exploit*),
     and the config's hyperparameters change a little (*explore*); everyone else trains on as it is. The paper leaves
@@ -27,6 +29,9 @@ class PBT(Search):
     - ``truncation`` rounds the quantile's size down, but replaces at least one. ``tournament`` lets every member meet
       one random other and inherit if that one ranks higher; a winner that itself inherits passes on what it got, so no
       heir is a donor. A diverged member always inherits and is never a donor.
+    - ``t-test`` is a tournament in which the other must be significantly better: the mean of its last 10 scores lower,
+      with p < 0.05 in Welch's two-sided test. The paper compares 10 episodes; here scores are the reports, one an
+      interval, along the lineage of the weights: an heir takes over its donor's. With fewer than two there is no test.
     - A population of which every member has diverged is stopped, and new trials with new configs take its place for the
       rounds that remain.
     - The last round ends without exploiting: nothing would be trained after it.
@@ -35,6 +40,19 @@ class PBT(Search):
       linear as on a log scale, and are clipped; whole numbers move by at least one, ordinals by one place; choices are
       drawn anew. An heir whose structure has changed takes over the layers that fit
       (`shoal.Population.inherit`).
+    - ``recombine``, which is not the paper's, takes what is explored from two other parents before it is explored: the
+      winners of two binary tournaments among the finite members, each parameter the second's with probability 0.33.
+
+    With ``synchronous=False`` a member decides when it reports, as the paper's does, and nobody waits:
+
+    - It compares itself with the last reports of the others, those that have inherited and not reported since left
+      out. Reports count as they are, whatever the progress they were made at: one who is further ahead may win by that
+      alone, and a slow member leaps forward.
+    - The heir gets the weights of the report that it was compared with, not what the donor has made of them since, and
+      goes on from their progress, which may be behind its own.
+    - A member ends when it has trained for ``steps`` itself, or its weights have, whichever is first.
+    - A diverged member without any other to inherit from is stopped, and a new trial takes over what it had left.
+    - Decisions depend on the order in which reports arrive, and so on the number of rows.
 
     Args:
         population: Number of members, at least 2.
@@ -43,9 +61,11 @@ class PBT(Search):
         epochs: Budget of a member in epochs, instead of ``steps``.
         interval_epochs: Epochs between rounds, with ``epochs``.
         quantile: Fraction of ``truncation`` that is replaced each round, and that may donate, in (0, 0.5].
-        exploit: ``"truncation"`` or ``"tournament"``.
+        exploit: ``"truncation"``, ``"tournament"`` or ``"t-test"``.
         explore: Parameter -> `Factors`, `FactorRange`, `Resample`, or None to leave it as it was inherited.
         resample: Probability that a parameter is drawn anew instead of multiplied, where its rule has none of its own.
+        recombine: Take what is explored from two parents, and only the rest from the donor.
+        synchronous: Decide in rounds; otherwise at every report.
     """
 
     population: int
@@ -57,19 +77,23 @@ class PBT(Search):
     exploit: str = "truncation"
     explore: Mapping[str, Explore | None] = field(default_factory=dict)
     resample: float = 0.25
+    recombine: bool = False
+    synchronous: bool = True
 
     def __post_init__(self) -> None:
         whole("population", self.population, least=2)
         self.rounds()
         if not 0 < real("quantile", self.quantile) <= 0.5:
             raise ValueError(f"quantile: must be in (0, 0.5], got {self.quantile!r}")
-        if self.exploit not in list(EXPLOIT):
-            raise ValueError(f"exploit: must be one of {', '.join(EXPLOIT)}, got {self.exploit!r}")
+        if self.exploit not in NAMES:
+            raise ValueError(f"exploit: must be one of {', '.join(NAMES)}, got {self.exploit!r}")
         if not isinstance(self.explore, Mapping):
             raise ValueError(f"explore: must map parameters to rules, got {self.explore!r}")
         rules = {name: read_rule(rule, f"explore.{name}") for name, rule in self.explore.items()}
         object.__setattr__(self, "explore", rules)
         fraction("resample", self.resample)
+        boolean("recombine", self.recombine)
+        boolean("synchronous", self.synchronous)
 
     def rounds(self) -> tuple[Sequence[int], Unit]:
         """Return the progress at which each round ends, and its unit."""
@@ -91,8 +115,41 @@ class PBT(Search):
             raise ValueError(f"explore: must name a parameter, for none of {', '.join(space.parameters)} is explored")
         return {name: rule.settle(self.resample) if isinstance(rule, Scaling) else rule for name, rule in rules.items()}
 
+    def explorer(self, space: Space, seed: int) -> Explorer:
+        """Return who changes the configs of heirs."""
+        return Perturb(space, self.rules(space), seed)
+
+    def heirs(self, space: Space, seed: int) -> Heirs:
+        """Return who decides which member inherits what."""
+        recombined = self.rules(space) if self.recombine else ()
+        explorer = self.explorer(space, seed)
+        return Heirs(space, seed, explorer, exploit=self.exploit, quantile=self.quantile, recombined=recombined)
+
+    def plan(self, space: Space) -> Plan:
+        """Return the plan: its lines say rounds, selection, and what is explored."""
+        ends, unit = self.rounds()
+        rounds = "rounds" if self.synchronous else "intervals, each member at its own pace,"
+        size = f"{self.population} members, {len(ends)} {rounds} of {ends[0]} {unit} to {ends[-1]}"
+        return Plan(self.population, self.population * ends[-1], unit, (size, *self._how(space)))
+
+    def _how(self, space: Space) -> Iterator[str]:
+        if self.exploit == "truncation":
+            size = quantile_size(self.population, self.quantile)
+            yield f"truncation: the worst {size} inherit from the best {size}"
+        else:
+            test = f" in its last {SCORES} scores, p < {LEVEL}" if self.exploit == "t-test" else ""
+            yield f"{self.exploit}: each meets one random other and inherits if that one is better{test}"
+        if self.recombine:
+            yield "recombined: what is explored comes from two tournament winners, the weights from a third"
+        rules = self.rules(space)
+        kept = [name for name in space.parameters if name not in rules]
+        yield f"explored: {', '.join(rules)}" + (f"; inherited unchanged: {', '.join(kept)}" if kept else "")
+
     def _bind(self, space: Space, seed: int) -> Strategy:
-        return Evolution(self, space, seed)
+        if self.synchronous:
+            return Evolution(self, space, seed)
+        ends, _ = self.rounds()
+        return Asynchronous(self.plan(space), ends[0], self.heirs(space, seed), space, seed)
 
 
 class Evolution(Rounds):
@@ -100,30 +157,26 @@ class Evolution(Rounds):
 
     def __init__(self, search: PBT, space: Space, seed: int) -> None:
         super().__init__(search.population, *search.rounds(), space, seed)
-        self._search = search
-        self._rules = search.rules(space)
+        self._plan, self._heirs = search.plan(space), search.heirs(space, seed)
+        self._pool: dict[int, Individual] = {}  # the finite members of this round, as they were
+        self._settled: list[Config] = []  # with which members train on
 
     def plan(self) -> Plan:
-        """Return the plan: its lines say rounds, selection, and what is explored."""
-        search, ends = self._search, self._ends
-        size = quantile_size(search.population, search.quantile)
-        how = {
-            "truncation": f"truncation: the worst {size} inherit from the best {size}",
-            "tournament": "tournament: each meets one random other and inherits if that one is better",
-        }
-        kept = [name for name in self._space.parameters if name not in self._rules]
-        lines = (
-            f"{search.population} members, {len(ends)} rounds of {ends[0]} {self.unit} to {ends[-1]}",
-            how[search.exploit],
-            f"explored: {', '.join(self._rules)}" + (f"; inherited unchanged: {', '.join(kept)}" if kept else ""),
-        )
-        return Plan(search.population, search.population * ends[-1], self.unit, lines)
+        """Return the plan."""
+        return self._plan
 
     def _donors(self, reports: Sequence[Report]) -> dict[int, int]:
-        return EXPLOIT[self._search.exploit](sorted(reports, key=rank_key), self._search.quantile, self._pick)
+        for report in reports:
+            self._heirs.learn(report, self._configs[report.trial])
+        ranked = sorted(reports, key=rank_key)
+        donors = all_donors(ranked, lambda member: self._heirs.donor(member, self._round, ranked))
+        alive = [each for each in reports if not each.diverged]
+        self._pool = {each.trial: Individual(each.trial, self._configs[each.trial], each) for each in alive}
+        self._settled = [self._configs[each.trial] for each in reports if each.trial not in donors]
+        return donors
 
-    def _heir_config(self, heir: int, config: Config) -> Config:
-        return self._space.perturb(config, self._rules, keyed(self._seed, "explore", heir, self._round))
-
-    def _pick(self, member: int, others: Sequence[Report]) -> Report:
-        return pick(keyed(self._seed, "exploit", member, self._round), others)
+    def _heir_config(self, heir: int, donor: int) -> Config:
+        birth = Birth(heir, self._round, self._pool[donor].report.progress, self._settled)
+        config = self._heirs.inherit(self._pool[donor], list(self._pool.values()), birth)
+        self._settled = [*self._settled, config]
+        return config

@@ -36,8 +36,8 @@ class Rounds(Tracker):
         """Return heir -> donor; the reports are by trial, and at least one of them is finite."""
 
     @abstractmethod
-    def _heir_config(self, heir: int, config: Config) -> Config:
-        """Return what an heir makes of its donor's config."""
+    def _heir_config(self, heir: int, donor: int) -> Config:
+        """Return the config that an heir trains on with, for its donor's structure."""
 
     @property
     def _exhausted(self) -> bool:
@@ -73,7 +73,7 @@ class Rounds(Tracker):
         return [*heirs, *others]  # copies come before any donor trains on
 
     def _inherit(self, heir: Report, donor: int) -> Order:
-        config = self._configs[heir.trial] = self._heir_config(heir.trial, self._configs[donor])
+        config = self._configs[heir.trial] = self._heir_config(heir.trial, donor)
         return Inherit(heir.trial, donor, config, self._target, "diverged" if heir.diverged else "exploit")
 
     @property

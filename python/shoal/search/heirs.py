@@ -1,0 +1,111 @@
+"""What synchronous and asynchronous population based training share: who inherits, and with which config."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from shoal.search.breeding import Individual, crossover, two_parents
+from shoal.search.exploit import SCORES, selection
+from shoal.search.explore import Explore
+from shoal.search.keyed import keyed, pick
+from shoal.search.protocol import Config, Report, rank_key
+from shoal.space import Space
+
+CROSSOVER = 0.33  # probability that a recombined parameter is the second parent's, as in `shoal.search.Genetic`
+
+
+@dataclass(frozen=True)
+class Birth:
+    """An heir's change of config.
+
+    Attributes:
+        heir: The trial.
+        number: How many intervals it has trained: with ``heir`` the key of all its draws.
+        progress: From where its new weights train on.
+        others: Configs that train at the same time.
+    """
+
+    heir: int
+    number: int
+    progress: int
+    others: Sequence[Config]
+
+
+class Explorer(Protocol):
+    """Changes configs, and may learn from what came of them."""
+
+    def learn(self, config: Config, progress: int, change: float) -> None:
+        """Take note of what an interval up to ``progress`` has changed the score by; infinite where it diverged."""
+
+    def explore(self, config: Config, birth: Birth) -> Config:
+        """Return the config that an heir makes of what it has inherited."""
+
+
+class Perturb:
+    """Explores each parameter by its rule."""
+
+    def __init__(self, space: Space, rules: Mapping[str, Explore], seed: int) -> None:
+        self._space, self._rules, self._seed = space, rules, seed
+
+    def learn(self, config: Config, progress: int, change: float) -> None:
+        """Learn nothing."""
+
+    def explore(self, config: Config, birth: Birth) -> Config:
+        """Return the config with every parameter that has a rule changed by it."""
+        return self._space.perturb(config, self._rules, keyed(self._seed, "explore", birth.heir, birth.number))
+
+
+class Heirs:
+    """Selects donors and makes heirs' configs. Scores are remembered along the lineage of the weights.
+
+    Args:
+        space: Of the configs.
+        seed: Of the draws.
+        explorer: Makes the last change to a config.
+        exploit: A name of `shoal.search.exploit.NAMES`.
+        quantile: Of ``truncation``.
+        recombined: Parameters that come from two parents; none if all come from the donor.
+    """
+
+    def __init__(
+        self, space: Space, seed: int, explorer: Explorer, *, exploit: str, quantile: float, recombined: Iterable[str]
+    ) -> None:
+        self._space, self._seed, self._explorer = space, seed, explorer
+        self._scores: dict[int, tuple[float, ...]] = {}
+        self._exploit = selection(exploit, quantile, self._scores)
+        self._recombined = list(recombined)
+
+    def learn(self, report: Report, config: Config) -> None:
+        """Take a report of a trial that has trained with a config."""
+        past = self._scores.get(report.trial, ())
+        self._scores[report.trial] = (*past, report.score)[-SCORES:]
+        if past:
+            change = math.inf if report.diverged else report.score - past[-1]
+            self._explorer.learn(config, report.progress, change)
+
+    def donor(self, member: Report, number: int, ranked: Sequence[Report]) -> Report | None:
+        """Return the report of whom a member inherits from after its interval ``number``, None where it goes on."""
+        return self._exploit(member, ranked, partial(pick, keyed(self._seed, "exploit", member.trial, number)))
+
+    def inherit(self, donor: Individual, pool: Sequence[Individual], birth: Birth) -> Config:
+        """Return the heir's config; its weights and their past are the donor's.
+
+        Args:
+            donor: Gives the weights, and all that is not recombined.
+            pool: Whoever may give the rest, finite ones only.
+            birth: The heir's.
+        """
+        self._scores[birth.heir] = self._scores[donor.trial]
+        return self._explorer.explore(self._recombine(donor.config, pool, birth), birth)
+
+    def _recombine(self, config: Config, pool: Sequence[Individual], birth: Birth) -> Config:
+        if not self._recombined:
+            return config
+        rng = keyed(self._seed, "recombine", birth.heir, birth.number)
+        first, second = two_parents(sorted(pool, key=lambda each: rank_key(each.report)), rng)
+        child = crossover(self._space, first.config, second.config, CROSSOVER, rng)
+        return {**config, **{name: child[name] for name in self._recombined}}
