@@ -8,7 +8,7 @@ from tests.manager.toys import images, network
 
 from shoal.manager.manager import Manager
 from shoal.manager.native import NativeWorker
-from shoal.search import PBT
+from shoal.search import LTFB, PBT
 from shoal.space import Float, Int, Space
 
 SPACE = Space({"lr": Float(0.01, 0.3, log=True), "momentum": 0.9, "width": Int(3, 9), "rate": Float(0, 0.3)})
@@ -46,9 +46,10 @@ class Witness(NativeWorker):
     [
         PBT(5, epochs=6, interval_epochs=2, quantile=0.4, recombine=True),
         PBT(5, epochs=6, interval_epochs=2, quantile=0.4, synchronous=False),
+        LTFB(5, epochs=6, interval_epochs=2),
         PBT(5, epochs=10, interval_epochs=1, exploit="t-test"),
     ],
-    ids=["recombine", "async", "t-test"],
+    ids=["recombine", "async", "ltfb", "t-test"],
 )
 @pytest.mark.parametrize("every", [None, 1])
 @pytest.mark.parametrize("rows", [2, 5])

@@ -17,6 +17,7 @@ from shoal.search import (
     ASHA,
     DEHB,
     LCM,
+    LTFB,
     PBT,
     Elitist,
     FactorRange,
@@ -68,6 +69,10 @@ SEARCHES: dict[str, Search] = {
     "pbt-async": PBT(10, epochs=7, interval_epochs=2, synchronous=False),
     "pbt-async-pair": PBT(2, steps=9, interval=1, exploit="tournament", synchronous=False),
     "pbt-async-t-test": PBT(7, steps=80, interval=10, exploit="t-test", recombine=True, synchronous=False),
+    "ltfb": LTFB(9, epochs=7, interval_epochs=2),
+    "ltfb-take": LTFB(6, steps=9, interval=3, hyperparameters="take"),
+    "ltfb-explore": LTFB(5, steps=9, interval=1, hyperparameters="explore", explore=RULES),
+    "ltfb-pair": LTFB(2, steps=9, interval=1),
     "full-sobol": Full(9, steps=30, sampler="sobol"),
     "topk": TopK(20, keep=3, epochs=5),
     "topk-steps": TopK(9, keep=9, steps=50, look=12, sampler="sobol"),
@@ -106,7 +111,9 @@ def asynchronous(which: Search) -> bool:
 
 def exact(which: Search) -> bool:
     """Tell whether it spends what it planned, to the last epoch."""
-    return isinstance(which, Random | Grid | Full | PBT | Genetic | Elitist | HyperSearch) and not asynchronous(which)
+    return isinstance(which, Random | Grid | Full | PBT | LTFB | Genetic | Elitist | HyperSearch) and not asynchronous(
+        which
+    )
 
 
 every_search = pytest.mark.parametrize("which", SEARCHES.values(), ids=SEARCHES.keys())
@@ -275,7 +282,9 @@ def test_a_mapping_is_a_space(which: Search) -> None:
 
 
 @every_score
-@pytest.mark.parametrize("name", [name for name, each in SEARCHES.items() if isinstance(each, PBT | HyperSearch)])
+@pytest.mark.parametrize(
+    "name", [name for name, each in SEARCHES.items() if isinstance(each, PBT | LTFB | HyperSearch)]
+)
 def test_no_heir_is_a_donor(name: str, score: Score) -> None:
     """Except in genetic search, where all but the elites are replaced."""
     _, result = run(SEARCHES[name], score)

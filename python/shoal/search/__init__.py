@@ -24,6 +24,7 @@ from shoal.search.grid import Grid
 from shoal.search.halving import Hyperband, SuccessiveHalving
 from shoal.search.hypersearch import HyperSearch
 from shoal.search.lcm import LCM
+from shoal.search.ltfb import LTFB
 from shoal.search.median import Median
 from shoal.search.optuna import OptunaSampler
 from shoal.search.pbt import PBT
@@ -37,6 +38,7 @@ __all__ = [
     "ASHA",
     "DEHB",
     "LCM",
+    "LTFB",
     "PBT",
     "AskTellSampler",
     "Elitist",
@@ -77,6 +79,7 @@ _SEARCHES: dict[str, type[Search]] = {
         LCM,
         Median,
         PBT,
+        LTFB,
         Genetic,
         Elitist,
         HyperSearch,

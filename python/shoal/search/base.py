@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -52,6 +52,20 @@ def one_unit(**durations: int | None) -> tuple[int, Unit]:
         raise ValueError(f"{both}: one of them must be given, got {'both' if given else 'neither'}")
     (name, value), (in_epochs, *_) = *given.items(), durations
     return whole(name, value, least=1), "epochs" if name == in_epochs else "steps"
+
+
+def intervals(
+    epochs: int | None, interval_epochs: int | None, steps: int | None, interval: int | None
+) -> tuple[Sequence[int], Unit]:
+    """Return the progress at which each interval of a training ends, and its unit. The last one may be short."""
+    total, unit = one_unit(epochs=epochs, steps=steps)
+    length, unit_of_interval = one_unit(interval_epochs=interval_epochs, interval=interval)
+    name = "interval_epochs" if unit == "epochs" else "interval"
+    if unit != unit_of_interval:
+        raise ValueError(f"{name}: must be given with {unit}, for all durations are in one unit")
+    if length > total:
+        raise ValueError(f"{name}: must be at most {unit} = {total}, got {length}")
+    return [*range(length, total, length), total], unit
 
 
 def _table(name: str, value: Any) -> Any:

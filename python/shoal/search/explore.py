@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from shoal.search.keyed import pick
-from shoal.space import Ordered, Parameter
+from shoal.space import Ordered, Parameter, Space, is_hot
 from shoal.space.checks import fraction, known_keys, real
 
 
@@ -146,6 +146,29 @@ def read_rule(rule: Any, place: str) -> Explore | None:
         return _read(rule)
     except ValueError as error:
         raise ValueError(f"{place}.{error}") from None
+
+
+def read_rules(rules: Any) -> dict[str, Explore | None]:
+    """Return the ``explore`` of a strategy: parameter -> rule, each as `read_rule` reads it."""
+    if not isinstance(rules, Mapping):
+        raise ValueError(f"explore: must map parameters to rules, got {rules!r}")
+    return {name: read_rule(rule, f"explore.{name}") for name, rule in rules.items()}
+
+
+def explored(space: Space, rules: Mapping[str, Explore | None], resample: float) -> dict[str, Explore]:
+    """Return the rule of each parameter of ``space`` that is explored: those in ``rules``, and what is hot.
+
+    Args:
+        space: Of the configs.
+        rules: Parameter -> rule, or None to leave it out.
+        resample: Of rules that have no probability of their own.
+    """
+    space.require(rules, "explore")
+    wanted = {name: Factors(0.8, 1.2) for name in space.parameters if is_hot(name)} | dict(rules)
+    found = {name: rule for name in space.parameters if (rule := wanted.get(name)) is not None}
+    if not found:
+        raise ValueError(f"explore: must name a parameter, for none of {', '.join(space.parameters)} is explored")
+    return {name: rule.settle(resample) if isinstance(rule, Scaling) else rule for name, rule in found.items()}
 
 
 def _read(table: Any) -> Explore:

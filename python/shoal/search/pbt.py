@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from shoal.search.asynchronous import Asynchronous
-from shoal.search.base import Search, one_unit
+from shoal.search.base import Search, intervals
 from shoal.search.breeding import Individual
 from shoal.search.exploit import LEVEL, NAMES, SCORES, all_donors, quantile_size
-from shoal.search.explore import Explore, Factors, Scaling, read_rule
+from shoal.search.explore import Explore, explored, read_rules
 from shoal.search.heirs import Birth, Explorer, Heirs, Perturb
 from shoal.search.protocol import Config, Plan, Report, Strategy, Unit, rank_key
 from shoal.search.rounds import Rounds
-from shoal.space import Space, is_hot
+from shoal.space import Space
 from shoal.space.checks import boolean, fraction, real, whole
 
 
@@ -87,33 +87,18 @@ class PBT(Search):
             raise ValueError(f"quantile: must be in (0, 0.5], got {self.quantile!r}")
         if self.exploit not in NAMES:
             raise ValueError(f"exploit: must be one of {', '.join(NAMES)}, got {self.exploit!r}")
-        if not isinstance(self.explore, Mapping):
-            raise ValueError(f"explore: must map parameters to rules, got {self.explore!r}")
-        rules = {name: read_rule(rule, f"explore.{name}") for name, rule in self.explore.items()}
-        object.__setattr__(self, "explore", rules)
+        object.__setattr__(self, "explore", read_rules(self.explore))
         fraction("resample", self.resample)
         boolean("recombine", self.recombine)
         boolean("synchronous", self.synchronous)
 
     def rounds(self) -> tuple[Sequence[int], Unit]:
         """Return the progress at which each round ends, and its unit."""
-        total, unit = one_unit(epochs=self.epochs, steps=self.steps)
-        interval, unit_of_interval = one_unit(interval_epochs=self.interval_epochs, interval=self.interval)
-        name = "interval_epochs" if unit == "epochs" else "interval"
-        if unit != unit_of_interval:
-            raise ValueError(f"{name}: must be given with {unit}, for all durations are in one unit")
-        if interval > total:
-            raise ValueError(f"{name}: must be at most {unit} = {total}, got {interval}")
-        return [*range(interval, total, interval), total], unit
+        return intervals(self.epochs, self.interval_epochs, self.steps, self.interval)
 
     def rules(self, space: Space) -> dict[str, Explore]:
         """Return the rule of each parameter of ``space`` that is explored."""
-        space.require(self.explore, "explore")
-        wanted = {name: Factors(0.8, 1.2) for name in space.parameters if is_hot(name)} | dict(self.explore)
-        rules = {name: rule for name in space.parameters if (rule := wanted.get(name)) is not None}
-        if not rules:
-            raise ValueError(f"explore: must name a parameter, for none of {', '.join(space.parameters)} is explored")
-        return {name: rule.settle(self.resample) if isinstance(rule, Scaling) else rule for name, rule in rules.items()}
+        return explored(space, self.explore, self.resample)
 
     def explorer(self, space: Space, seed: int) -> Explorer:
         """Return who changes the configs of heirs."""
