@@ -128,6 +128,7 @@ STRATEGIES = {
     "pbt-structure": search.PBT(6, epochs=8, interval_epochs=2, explore={"depth": search.Resample(0.8)}),
     "hypersearch": search.HyperSearch(5, 4, epochs=2),
     "pbt-async": search.PBT(5, epochs=8, interval_epochs=2, quantile=0.4, synchronous=False),
+    "pb2": search.PB2(5, epochs=8, interval_epochs=2, explore={"rate": search.Factors(0.8, 1.2)}),
     "ltfb": search.LTFB(5, epochs=8, interval_epochs=2),
     "pbt-t-test": search.PBT(5, epochs=8, interval_epochs=1, exploit="t-test", recombine=True),
 }

@@ -27,6 +27,7 @@ from shoal.search.lcm import LCM
 from shoal.search.ltfb import LTFB
 from shoal.search.median import Median
 from shoal.search.optuna import OptunaSampler
+from shoal.search.pb2 import PB2
 from shoal.search.pbt import PBT
 from shoal.search.protocol import Strategy
 from shoal.search.random import Random
@@ -39,6 +40,7 @@ __all__ = [
     "DEHB",
     "LCM",
     "LTFB",
+    "PB2",
     "PBT",
     "AskTellSampler",
     "Elitist",
@@ -79,6 +81,7 @@ _SEARCHES: dict[str, type[Search]] = {
         LCM,
         Median,
         PBT,
+        PB2,
         LTFB,
         Genetic,
         Elitist,
