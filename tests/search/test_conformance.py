@@ -114,9 +114,8 @@ def asynchronous(which: Search) -> bool:
 
 def exact(which: Search) -> bool:
     """Tell whether it spends what it planned, to the last epoch."""
-    return isinstance(which, Random | Grid | Full | PBT | LTFB | Genetic | Elitist | HyperSearch) and not asynchronous(
-        which
-    )
+    kinds = Random | Grid | Full | PBT | LTFB | Genetic | Elitist | HyperSearch
+    return isinstance(which, kinds) and not asynchronous(which)
 
 
 every_search = pytest.mark.parametrize("which", SEARCHES.values(), ids=SEARCHES.keys())

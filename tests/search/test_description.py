@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from typing import Any
 
 import numpy as np
 import pytest
 
 from shoal import search
-from shoal.search import PBT, FactorRange, Factors, Grid, Random, Resample
+from shoal.search import LTFB, PB2, PBT, FactorRange, Factors, Grid, Random, Resample
 
 
 def test_a_table_is_read_with_defaults() -> None:
@@ -23,6 +24,24 @@ def test_a_table_is_read_with_defaults() -> None:
     }
     rules = {"lr": Factors(0.5, 2, resample=0.1), "momentum": FactorRange(0.9, 1.1), "width": None}
     assert search.from_description(table) == PBT(8, steps=100, interval=10, explore=rules)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('exploit = "t-test"\nrecombine = true', PBT(8, epochs=9, interval_epochs=3, exploit="t-test", recombine=True)),
+        ("synchronous = false", PBT(8, epochs=9, interval_epochs=3, synchronous=False)),
+        ('name = "PB2"', PB2(8, epochs=9, interval_epochs=3)),
+        (
+            'name = "LTFB"\nhyperparameters = "explore"\nexplore.lr = {factors = [0.5, 2]}',
+            LTFB(8, epochs=9, interval_epochs=3, hyperparameters="explore", explore={"lr": Factors(0.5, 2)}),
+        ),
+    ],
+)
+def test_populations_are_read_from_a_study_file(text: str, expected: search.Search) -> None:
+    name = "" if "name" in text else 'name = "PBT"\n'
+    table = tomllib.loads(f"{name}population = 8\nepochs = 9\ninterval_epochs = 3\n{text}")
+    assert search.from_description(table) == expected
 
 
 @pytest.mark.parametrize(
