@@ -28,13 +28,10 @@ class Witness(NativeWorker):
             self.reached[trial, until].append(self.state(trial)["member"].tobytes())
         return metrics
 
-    def inherit(self, moves):
-        super().inherit(moves)
+    def inherit(self, moves, origins):
+        layers = super().inherit(moves, origins)
         self._note([heir for heir, _, _ in moves])
-
-    def restore(self, trial, config, state):
-        super().restore(trial, config, state)
-        self._note([trial])
+        return layers
 
     def _note(self, heirs):
         for heir in heirs:

@@ -104,7 +104,13 @@ class Climber:
     def ask(self):
         lr, batch = self.rng.choice([0.02, 0.1, 1e30]), self.rng.choice([7, 33])
         width = min(20, max(3, self.best["width"] + self.rng.randint(-2, 2)))
-        return {"lr": lr, "batch_size": batch, "width": width, "rate": self.best["rate"] * self.rng.random()}
+        return {
+            "lr": lr,
+            "batch_size": batch,
+            "width": width,
+            "rate": self.best["rate"] * self.rng.random(),
+            "depth": 1,
+        }
 
     def tell(self, config, score):
         if score < self.least:
