@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from hypothesis import reject
 from hypothesis import strategies as st
 
 from shoal.space import Bool, Choice, Float, Int, Ordinal, Parameter, Space
@@ -42,7 +44,8 @@ lists = st.lists(plain, min_size=1, max_size=5).filter(_different)
 parameters: st.SearchStrategy[Parameter] = (
     floats | ints | st.builds(Choice, lists) | st.builds(Ordinal, lists) | st.just(Bool())
 )
-spaces = st.builds(Space, st.dictionaries(st.text(min_size=1), parameters | plain, max_size=5))
+names = st.text(min_size=1).filter(lambda name: name != "forbidden")
+spaces = st.builds(Space, st.dictionaries(names, parameters | plain, max_size=5))
 
 
 def values_of(parameter: Parameter) -> st.SearchStrategy[Any]:
@@ -58,9 +61,31 @@ def values_of(parameter: Parameter) -> st.SearchStrategy[Any]:
 
 
 def configs_of(space: Space) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries(
-        {
-            name: values_of(value) if isinstance(value, Parameter) else st.just(value)
-            for name, value in space.values.items()
-        }
-    )
+    """Any config of a space, those with forbidden combinations too."""
+    return st.composite(lambda draw: space.compose(lambda _, parameter: draw(values_of(parameter))))()
+
+
+@st.composite
+def constrained_spaces(draw: st.DrawFn) -> Space:
+    """Spaces with conditions, some in chains and some before their parents, and with forbidden combinations."""
+
+    def clause(chosen: list[str]) -> dict[str, Any]:
+        values = {name: st.lists(values_of(found[name]), min_size=1, max_size=3) for name in chosen}
+        return draw(st.fixed_dictionaries(values))
+
+    found: dict[str, Any] = {}
+    for name in draw(st.lists(names, min_size=1, max_size=6, unique=True)):
+        listed = [other for other, value in found.items() if not isinstance(value, Float)]
+        parents = draw(st.lists(st.sampled_from(listed), max_size=2, unique=True)) if listed else []
+        found[name] = replace(draw(parameters), when=clause(parents))
+    listed = [name for name, value in found.items() if not isinstance(value, Float)]
+    forbidden = []
+    while listed and draw(st.booleans()) and len(forbidden) < 3:
+        forbidden.append(clause(draw(st.lists(st.sampled_from(listed), min_size=1, max_size=3, unique=True))))
+    values = {"a constant": 1} | {name: found[name] for name in draw(st.permutations(list(found)))}
+    try:
+        return Space(values, forbidden)
+    except ValueError as error:
+        if "leaves none of 1,000 random configs" not in str(error):
+            raise
+        reject()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from tests.space.examples import spaces
+from tests.space.examples import constrained_spaces, spaces
 
 from shoal.space import Bool, Choice, Float, Int, Ordinal, Space
 
@@ -19,12 +19,17 @@ width = {low = 16, high = 128, type = "int", log = true}
 batch_size = {ordinal = [32, 64]}
 activation = {choice = ["relu", "tanh"]}
 layers = {choice = [[64], [64, 32]]}
-nesterov = {bool = true}
+nesterov = {bool = true, when = {momentum_kind = ["heavy", "light"], batch_size = [32]}}
+momentum_kind = {choice = ["heavy", "light", "none"]}
 decay = 0.5
+
+[[forbidden]]
+width = [127, 128]
+activation = ["relu"]
 """
 
 
-@given(spaces)
+@given(spaces | constrained_spaces())
 def test_a_description_survives_json(space: Space) -> None:
     described = json.loads(json.dumps(space.describe(), allow_nan=False))
     back = Space.from_description(described)
@@ -42,9 +47,11 @@ def test_a_study_file_is_read() -> None:
             "batch_size": Ordinal([32, 64]),
             "activation": Choice(["relu", "tanh"]),
             "layers": Choice([(64,), (64, 32)]),
-            "nesterov": Bool(),
+            "nesterov": Bool(when={"momentum_kind": ["heavy", "light"], "batch_size": [32]}),
+            "momentum_kind": Choice(["heavy", "light", "none"]),
             "decay": 0.5,
-        }
+        },
+        forbidden=[{"width": [127, 128], "activation": ["relu"]}],
     )
 
 
@@ -61,6 +68,10 @@ def test_a_study_file_is_read() -> None:
         ({"choice": 1}, "choice: must be a list of at least one value, got 1"),
         ({"ordinal": []}, "ordinal: must be a list of at least one value"),
         ({"bool": False}, "bool: must be true, got False"),
+        ({"bool": True, "when": "sgd"}, "when: must map parameters to lists of their values, got 'sgd'"),
+        ({"low": 0, "high": 1, "when": {"a": 1}}, "when.a: must be a list of at least one value, got 1"),
+        ({"choice": [1], "when": {"a": []}}, r"when.a: must be a list of at least one value, got \[\]"),
+        ({"choice": [1], "when": {"b": [1]}}, "when.b: no such parameter; the space has lr"),
     ],
 )
 def test_errors_name_their_place(table: Any, message: str) -> None:

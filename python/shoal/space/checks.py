@@ -62,6 +62,16 @@ def known_keys(table: Mapping[str, Any], known: Iterable[str]) -> None:
             raise ValueError(f"{key}: unknown key; expected {', '.join(known)}")
 
 
+def values_by_name(place: str, table: Any) -> dict[str, tuple[Any, ...]]:
+    """Return ``table`` in plain values; it must map names to lists of at least one value."""
+    if not isinstance(table, Mapping):
+        raise ValueError(f"{place}: must map parameters to lists of their values, got {table!r}")
+    for name, values in table.items():
+        if not isinstance(values, list | tuple) or not values:
+            raise ValueError(f"{place}.{name}: must be a list of at least one value, got {values!r}")
+    return {name: plain(f"{place}.{name}", values) for name, values in table.items()}
+
+
 def jsonable(value: Any) -> Any:
     """Return a plain value with its tuples as lists, as JSON reads them."""
     return [jsonable(each) for each in value] if isinstance(value, tuple) else value

@@ -16,12 +16,14 @@ class Listed(Parameter):
 
     Args:
         values: Text, numbers, bools, None, or lists of these, all different. Lists become tuples.
+        when: Other parameters -> lists of their values: the condition, see `Space`.
     """
 
     values: Sequence[Any]
     key: ClassVar[str]  # what a description calls the list
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not isinstance(self.values, list | tuple) or not self.values:
             raise ValueError(f"{self.key}: must be a list of at least one value, got {self.values!r}")
         values = plain(self.key, self.values)
@@ -48,8 +50,7 @@ class Listed(Parameter):
             raise ValueError(f"{name}: must be left out, all {len(self.values)} values are used, got {count!r}")
         return self.values
 
-    def describe(self) -> dict[str, Any]:
-        """Return ``{key: values}``."""
+    def _table(self) -> dict[str, Any]:
         return {self.key: jsonable(self.values)}
 
     def _place(self, value: Any, name: str = "value") -> int:
@@ -91,7 +92,7 @@ class Bool(Choice):
     def __post_init__(self) -> None:
         if self.values != (False, True):
             raise ValueError(f"bool: takes no values, got {self.values!r}")
+        super().__post_init__()
 
-    def describe(self) -> dict[str, Any]:
-        """Return ``{"bool": True}``."""
+    def _table(self) -> dict[str, Any]:
         return {"bool": True}

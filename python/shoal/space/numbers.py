@@ -26,6 +26,7 @@ class Float(Ordered):
         low: Lower bound; above 0 on a log scale.
         high: Upper bound, above ``low``.
         log: Uniform in the logarithm.
+        when: Other parameters -> lists of their values: the condition, see `Space`.
     """
 
     low: float
@@ -33,6 +34,7 @@ class Float(Ordered):
     log: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("low", "high"):
             object.__setattr__(self, name, real(name, getattr(self, name)))
         _check_scale(self.low, self.high, self.log)
@@ -59,8 +61,7 @@ class Float(Ordered):
             raise ValueError(f"{name}: missing; a continuous parameter needs one")
         return [self.from_unit(position) for position in _positions(name, count)]
 
-    def describe(self) -> dict[str, Any]:
-        """Return ``{type, low, high, log}``."""
+    def _table(self) -> dict[str, Any]:
         return {"type": "float", "low": self.low, "high": self.high, "log": self.log}
 
 
@@ -72,6 +73,7 @@ class Int(Ordered):
         low: Lower bound; at least 1 on a log scale.
         high: Upper bound, above ``low``. Bounds lie within +-2**40.
         log: Uniform in the logarithm.
+        when: Other parameters -> lists of their values: the condition, see `Space`.
     """
 
     low: int
@@ -79,6 +81,7 @@ class Int(Ordered):
     log: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("low", "high"):
             bound = whole(name, getattr(self, name))
             if abs(bound) > _LARGEST:
@@ -117,8 +120,7 @@ class Int(Ordered):
         spaced = (round(_between(self.low, self.high, self.log, position)) for position in _positions(name, count))
         return list(dict.fromkeys(spaced))
 
-    def describe(self) -> dict[str, Any]:
-        """Return ``{type, low, high, log}``."""
+    def _table(self) -> dict[str, Any]:
         return {"type": "int", "low": self.low, "high": self.high, "log": self.log}
 
 

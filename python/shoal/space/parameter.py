@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from shoal.space.checks import jsonable, values_by_name
 
+
+@dataclass(frozen=True)
 class Parameter(ABC):
-    """One dimension of a space."""
+    """One dimension of a space.
+
+    Args:
+        when: Other parameters -> lists of their values, all of which must be met, or this one is left out of a config.
+    """
+
+    when: Mapping[str, Sequence[Any]] = field(default_factory=dict, kw_only=True, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "when", values_by_name("when", self.when))
 
     @abstractmethod
     def check(self, value: Any, name: str = "value") -> Any:
@@ -28,9 +41,14 @@ class Parameter(ABC):
     def grid(self, count: int | None = None, name: str = "count") -> Sequence[Any]:
         """Return ``count`` values evenly spaced on the scale, ends included; all of them where they can be counted."""
 
-    @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Return the JSON-able table that `Space.from_description` reads."""
+        when = {name: jsonable(values) for name, values in self.when.items()}
+        return self._table() | ({"when": when} if when else {})
+
+    @abstractmethod
+    def _table(self) -> dict[str, Any]:
+        """Return the description without the condition."""
 
     def sample(self, rng: np.random.Generator) -> Any:
         """Return a value drawn uniformly on the scale."""
