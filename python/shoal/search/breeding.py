@@ -43,8 +43,11 @@ def two_parents(pool: Sequence[Individual], rng: np.random.Generator) -> tuple[I
 
 
 def crossover(space: Space, first: Config, second: Config, rate: float, rng: np.random.Generator) -> Config:
-    """Return the first's config with each parameter taken from the second with the probability ``rate``."""
-    return {**first, **{name: second[name] for name in space.parameters if rng.random() < rate}}
+    """Return the first's config with each parameter that the second has taken from it with the probability ``rate``.
+
+    It may need `Space.repair`.
+    """
+    return {**first, **{name: second[name] for name in space.parameters if rng.random() < rate and name in second}}
 
 
 def mutate(parameter: Parameter, value: Any, rng: np.random.Generator) -> Any:

@@ -166,11 +166,11 @@ class _Generations(Tracker):
         weights = tournament(pool, rng)
         config = crossover(self._space, first.config, second.config, self._search.crossover_rate, rng)
         for name, parameter in self._space.parameters.items():
-            if rng.random() < self._search.mutation_rate:
+            if rng.random() < self._search.mutation_rate and name in config:
                 config[name] = mutate(parameter, config[name], rng)
         if only_hot:
-            config |= {name: weights.config[name] for name in self._space.parameters if not is_hot(name)}
-        return config, weights
+            config = weights.config | {name: value for name, value in config.items() if is_hot(name)}
+        return self._space.repair(config, rng, [*filter(is_hot, config)] if only_hot else None), weights
 
     def _lines(self) -> tuple[str, ...]:
         search = self._search

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -21,7 +20,8 @@ class Grid(Search):
     A trial's id is a number in mixed radix whose digits are places on the parameters' axes; the first parameter is the
     slowest digit. Choices, ordinals and bools use all their values. An `Int` uses all of its values, or as many as
     counted; a `Float` must be counted. Counted values are evenly spaced on the parameter's scale, bounds included, and
-    whole numbers that round to the same value are one. The size is in the plan, before anything runs.
+    whole numbers that round to the same value are one. The size is in the plan, before anything runs. With conditions
+    and forbidden combinations the different configs that remain are numbered in this order.
 
     Args:
         epochs: Length of a trial in epochs.
@@ -43,10 +43,12 @@ class Grid(Search):
     def _bind(self, space: Space, seed: int) -> Strategy:
         length, unit = one_unit(epochs=self.epochs, steps=self.steps)
         axes = space.grid(self.counts)
-        sizes = [len(axis) for axis in axes.values()]
-        size = math.prod(sizes)
+        sampler = GridSampler(self.counts)
+        size = sampler.size(space)
+        product = " x ".join(str(len(axis)) for axis in axes.values()) or "1"
+        left = f", active and allowed: {size} configs" if space.constrained else f" = {size} configs"
         lines = (
             *(f"{name}: {len(axis)} values" for name, axis in axes.items()),
-            f"{' x '.join(map(str, sizes)) or 1} = {size} configs, {length} {unit} each",
+            f"{product}{left}, {length} {unit} each",
         )
-        return FullTraining(Plan(size, size * length, unit, lines), GridSampler(self.counts).bind(space, seed, size))
+        return FullTraining(Plan(size, size * length, unit, lines), sampler.bind(space, seed, size))

@@ -88,7 +88,8 @@ class Sessions(Rounds):
         config = self._configs[donor]
         width = max(self._search.least, self._search.width * self._search.shrink ** (self._round - 1))
         rng = keyed(self._seed, "around", heir, self._round)
-        return {**config, **{name: self._near(name, config, width, rng) for name in self._searched}}
+        near = {name: self._near(name, config, width, rng) for name in self._searched if name in config}
+        return self._space.repair({**config, **near}, rng, self._searched)
 
     def _near(self, name: str, config: Config, width: float, rng: np.random.Generator) -> object:
         parameter = self._space.parameters[name]

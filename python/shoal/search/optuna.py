@@ -21,7 +21,8 @@ class OptunaSampler(Sampler):
 
     Intermediate scores are reported too. A trial that ends before the longest training seen is told as pruned, a
     diverged one as failed. Numbers keep their scale; an ordinal is a whole number, its place; choices are categories.
-    Proposals depend on the order of the reports.
+    Only active parameters are asked for. A proposal with a forbidden combination is told as failed, and its repaired
+    form (`shoal.space.Space.repair`) takes its place. Proposals depend on the order of the reports.
 
     Args:
         kind: ``"tpe"`` (tree of Parzen estimators), ``"gp"`` (Gaussian process; needs PyTorch), ``"cmaes"`` (needs the
@@ -54,24 +55,36 @@ class OptunaSampler(Sampler):
                 )
             except (TypeError, ImportError) as error:
                 raise ValueError(f"sampler: {error}") from None
-            return _Asked(space, optuna.create_study(sampler=sampler))
+            return _Asked(space, seed, optuna.create_study(sampler=sampler))
 
 
 class _Asked:
     """An Optuna study that is asked and told."""
 
-    def __init__(self, space: Space, study: Any) -> None:
-        self._space, self._study = space, study
-        self._distributions = {name: _distribution(each) for name, each in space.parameters.items()}
+    def __init__(self, space: Space, seed: int, study: Any) -> None:
+        self._space, self._seed, self._study = space, seed, study
         self._trials: dict[int, Any] = {}
         self._reported: dict[int, int] = {}  # the latest progress of each
         self._longest = 0
 
     def propose(self, trial: int) -> Config:
         """Return Optuna's next config."""
-        asked = self._trials[trial] = self._study.ask(self._distributions)
-        values = {name: _value(each, asked.params[name]) for name, each in self._space.parameters.items()}
-        return self._space.check({**self._space.values, **values})
+        from optuna.trial import TrialState
+
+        asked, config = self._ask()
+        if not self._space.allows(config):
+            self._study.tell(asked, state=TrialState.FAIL)
+            repaired = self._space.repair(config, keyed(self._seed, "repair", trial))
+            parameters = self._space.parameters
+            told = {name: _told(parameters[name], value) for name, value in repaired.items() if name in parameters}
+            self._study.enqueue_trial(told)
+            asked, config = self._ask()
+        self._trials[trial] = asked
+        return config
+
+    def _ask(self) -> tuple[Any, Config]:
+        asked = self._study.ask()
+        return asked, self._space.compose(lambda name, parameter: _suggest(asked, name, parameter))
 
     def observe(self, report: Report, *, last: bool) -> None:
         """Tell Optuna."""
@@ -94,19 +107,19 @@ class _Asked:
             self._study.tell(trial, report.score)
 
 
-def _distribution(parameter: Parameter) -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
+def _suggest(asked: Any, name: str, parameter: Parameter) -> Any:
     match parameter:
         case Float():
-            return FloatDistribution(parameter.low, parameter.high, log=parameter.log)
+            return asked.suggest_float(name, parameter.low, parameter.high, log=parameter.log)
         case Int():
-            return IntDistribution(parameter.low, parameter.high, log=parameter.log)
+            return asked.suggest_int(name, parameter.low, parameter.high, log=parameter.log)
         case Ordinal():
-            return IntDistribution(0, len(parameter.values) - 1)
+            return parameter.values[asked.suggest_int(name, 0, len(parameter.values) - 1)]
         case _:
-            return CategoricalDistribution(list(range(len(parameter.grid()))))
+            values = parameter.grid()
+            return values[asked.suggest_categorical(name, list(range(len(values))))]
 
 
-def _value(parameter: Parameter, told: Any) -> Any:
-    return told if isinstance(parameter, Float | Int) else parameter.grid()[told]
+def _told(parameter: Parameter, value: Any) -> Any:
+    """Return what Optuna suggested where the config has ``value``."""
+    return value if isinstance(parameter, Float | Int) else parameter.grid().index(value)

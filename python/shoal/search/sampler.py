@@ -17,6 +17,8 @@ from shoal.search.protocol import Config, Report
 from shoal.space import Space
 from shoal.space.checks import boolean, jsonable, whole
 
+_MOST = 1_000  # points of a sequence for each that must be allowed
+
 
 class Proposals(Protocol):
     """A bound sampler."""
@@ -84,21 +86,48 @@ class GridSampler(Sampler):
         object.__setattr__(self, "counts", counts)
 
     def size(self, space: Space) -> int:
-        """Return the number of combinations."""
-        return math.prod(len(axis) for axis in space.grid(self.counts).values())
+        """Return the number of different configs that the space allows."""
+        return self._configs(space).size
 
     def bind(self, space: Space, seed: int, trials: int) -> Proposals:  # noqa: ARG002  nothing is drawn
         """Return the grid, of which ``trials`` may be no more than there are."""
-        grid = _GridConfigs(space, space.grid(self.counts))
-        if trials > self.size(space):
-            raise ValueError(f"trials: must be at most the grid's {self.size(space)} configs, got {trials}")
+        grid = self._configs(space)
+        if trials > grid.size:
+            raise ValueError(f"trials: must be at most the grid's {grid.size} configs, got {trials}")
         return grid
+
+    def _configs(self, space: Space) -> _Grid | _Listed:
+        axes = space.grid(self.counts)
+        if not space.constrained:
+            return _Grid(space, axes)
+        configs = space.combinations(axes)
+        if not configs:
+            raise ValueError("space.forbidden: leaves nothing of the grid")
+        return _Listed(configs)
 
 
 @dataclass
-class _GridConfigs(_Fixed):
+class _Listed(_Fixed):
+    configs: Sequence[Config]
+
+    @property
+    def size(self) -> int:
+        return len(self.configs)
+
+    def propose(self, trial: int) -> Config:
+        return dict(self.configs[trial])
+
+
+@dataclass
+class _Grid(_Fixed):
+    """All combinations, too many to list perhaps."""
+
     space: Space
     axes: Mapping[str, Sequence[Any]]
+
+    @property
+    def size(self) -> int:
+        return math.prod(len(axis) for axis in self.axes.values())
 
     def propose(self, trial: int) -> Config:
         """A trial's number is in mixed radix, the first parameter its slowest digit."""
@@ -113,6 +142,8 @@ class _GridConfigs(_Fixed):
 class SobolSampler(Sampler):
     """A Sobol sequence in the unit cube (Sobol 1967; `scipy.stats.qmc`), which fills it more evenly than chance.
 
+    Points that are forbidden combinations are left out; the sequence goes on until there are enough others.
+
     Args:
         scramble: Randomise it by the study's seed (Owen 1998); else the first config is the lowest corner of the space.
     """
@@ -123,18 +154,17 @@ class SobolSampler(Sampler):
         boolean("scramble", self.scramble)
 
     def bind(self, space: Space, seed: int, trials: int) -> Proposals:
-        """Return the points; a power of two of them is drawn, which is where the sequence is balanced."""
+        """Return the configs of the points; powers of two are drawn, which is where the sequence is balanced."""
         from scipy.stats import qmc
 
         dimensions = max(1, len(space.parameters))
         sequence = qmc.Sobol(dimensions, scramble=self.scramble, rng=keyed(seed, "sobol"))
-        return _SobolConfigs(space, sequence.random_base2(max(0, math.ceil(math.log2(max(1, trials))))))
-
-
-@dataclass
-class _SobolConfigs(_Fixed):
-    space: Space
-    points: Any
-
-    def propose(self, trial: int) -> Config:
-        return self.space.from_unit(self.points[trial][: len(self.space.parameters)])
+        power = math.ceil(math.log2(max(1, trials)))
+        configs: list[Config] = []
+        while len(configs) < trials:
+            if sequence.num_generated > _MOST * trials:
+                raise ValueError(f"space.forbidden: leaves fewer than {trials} of {sequence.num_generated:,} points")
+            points = sequence.random_base2(power)[:, : len(space.parameters)]
+            configs += [config for config in map(space.from_unit, points) if space.allows(config)]
+            power = sequence.num_generated.bit_length() - 1  # as many again
+        return _Listed(configs)
