@@ -109,6 +109,27 @@ def test_structure_evolves_with_the_weights(read):
     assert "the structure changed: of" in result.report(file.test).read_text(encoding="utf-8")
 
 
+def test_what_is_not_active_is_left_out(read):
+    space = """layers = {low = 1, high = 2, type = "int"}
+second = {low = 3, high = 9, type = "int", when = {layers = [2]}}
+forbidden = [{layers = [2], width = [3]}]
+"""
+    layers = '[{dense = "width"}, {dense = "second"}, "relu", {dropout = "dropout"}, {dense = "outputs"}]'
+    text = GOOD.replace(LAYERS, layers).replace("[strategy]", space + "[strategy]")
+    network = read(text).study._task._network
+    shallow = {"lr": 0.1, "width": 4, "dropout": 0.0, "layers": 1}
+    rest = [nn.ReLU(), nn.Dropout(0.0), nn.Dense(10)]
+    assert network(shallow) == nn.Sequential([nn.Dense(4), *rest])
+    assert network(shallow | {"layers": 2, "second": 5}) == nn.Sequential([nn.Dense(4), nn.Dense(5), *rest])
+    ready = 'ready = "mlp"\nwidths = ["width", "second"]\nactivation = {leaky_relu = "dropout"}'
+    network = read(text.replace(f"layers = {layers}", ready)).study._task._network
+    assert network(shallow) == networks.mlp(10, [4], nn.LeakyReLU(0.0))
+    with pytest.raises(StudyError, match=r"^study.toml: space.second.when.layers: must be in \[1, 2\], got 3"):
+        read(text.replace("when = {layers = [2]}", "when = {layers = [3]}"))
+    with pytest.raises(StudyError, match=r"^study.toml: space.forbidden\[0\].depth: no such parameter"):
+        read(text.replace("[{layers = [2]", "[{depth = [2]"))
+
+
 def test_every_kind_of_layer(read):
     layers = (
         '["flatten", {dense = 4, init = "xavier", init_scale = 2, bias = false}, {leaky_relu = 0.2}, "leaky_relu", \

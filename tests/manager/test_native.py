@@ -97,6 +97,22 @@ def test_hot_values_change_in_place_and_the_layers_must_stay():
         lent.set(0, CONFIG | {"width": 10})
 
 
+@pytest.mark.parametrize("change", ["set", "inherit"])
+def test_a_hot_value_that_the_new_config_lacks_is_the_default_again(change):
+    lent = worker(2)
+    config = {name: value for name, value in CONFIG.items() if name != "momentum"}
+    lent.start(0, CONFIG)
+    lent.start(1, config)
+    lent.train({0: 1, 1: 1})
+    state = lent.state(0 if change == "set" else 1)["member"]
+    lent.set(0, config) if change == "set" else lent.inherit([(0, 1, config)], {})
+    lent.train({0: 2})
+    population, _ = alone(0, config | {"momentum": 0.0}, 0)
+    population.load_state(0, state)
+    population.train(TRAIN, epochs=1)
+    np.testing.assert_array_equal(lent.state(0)["member"], population.state(0))
+
+
 @pytest.mark.parametrize("rows", [1, 2])
 @pytest.mark.parametrize("own", [4, 9], ids=["a new structure", "the heir's own structure"])
 def test_an_heir_of_another_structure_takes_over_what_fits(rows, own):

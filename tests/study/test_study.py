@@ -11,7 +11,7 @@ import shoal
 from shoal import nn, search
 from shoal.errors import StudyError
 from shoal.manager import Listener
-from shoal.space import Choice, Float, Int
+from shoal.space import Bool, Choice, Float, Int, Space
 
 TRAIN, VALID, TEST = images(103, 0), images(50, 1), images(40, 2)
 SPACE = {"lr": Float(1e-3, 0.3, log=True), "width": Int(3, 12), "rate": 0.1}
@@ -154,6 +154,51 @@ def test_steps_count_steps_and_record_every_sets_the_points():
 def test_the_plan_is_known_before():
     plan = study().plan
     assert (plan.trials, plan.budget, plan.unit) == (5, 15, "epochs")
+
+
+def deep(config):
+    """One hidden layer, or two, of which the second has a width of its own."""
+    widths = [config["width"], *([config["second"]] if config["layers"] == 2 else [])]
+    return nn.Sequential([*(layer for width in widths for layer in (nn.Dense(width), nn.ReLU())), nn.Dense(4)])
+
+
+CONDITIONS = Space(
+    {
+        "lr": Float(1e-3, 0.3, log=True),
+        "heavy": Bool(),  # a switch: the network need not read it
+        "momentum": Float(0.5, 0.9, when={"heavy": [True]}),
+        "width": Int(3, 12),
+        "layers": Int(1, 200),
+        "second": Int(3, 9, when={"layers": [2]}),  # active in one of 200
+    },
+    forbidden=[{"layers": [1], "width": [3]}, {"layers": [200], "width": [12]}],  # at the ends
+)
+
+
+@pytest.mark.parametrize(
+    "strategy", [search.PBT(6, epochs=4, interval_epochs=1), search.Random(6, epochs=2)], ids=["pbt", "random"]
+)
+def test_a_space_with_conditions_and_forbidden_combinations(tmp_path, strategy):
+    tuned = study(network=deep, space=CONDITIONS, strategy=strategy, directory=tmp_path, seed=2)
+    result = tuned.run(progress=False)
+    configs = [change.config for trial in result.trials for change in trial.changes]
+    assert all(CONDITIONS.check(config) == config for config in configs)
+    assert len({"momentum" in config for config in configs}) == 2
+    assert result.best.model.hyperparameters(0)["momentum"] == result.best.config.get("momentum", 0.0)
+    assert result.report().read_text()
+    again = study(network=deep, space=CONDITIONS, strategy=strategy, directory=tmp_path, seed=2).run(progress=False)
+    assert again.best.schedule == result.best.schedule
+
+
+def test_what_only_a_conditional_parameter_breaks_is_found_before():
+    def failing(config):
+        return deep(config | {"second": 0} if "second" in config else config)
+
+    with pytest.raises(ValueError, match=r"units: must be .*; with the config .*'layers': 2, 'second'"):
+        study(network=failing, space=CONDITIONS)
+    unread = Space(CONDITIONS.values | {"third": Int(3, 9, when={"layers": [3]})})
+    with pytest.raises(ValueError, match=r"^space\.third: makes no difference to network"):
+        study(network=deep, space=unread)
 
 
 def test_when_all_diverge_there_is_no_best():

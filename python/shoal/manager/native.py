@@ -103,10 +103,11 @@ class NativeWorker:
         self._change(member, config, network)
 
     def _change(self, member: _Member, config: Config, network: Sequential) -> None:
-        if member.row is not None and network.structure == member.network.structure:
-            self._resident().set(member.row, **hot_values(config, network))
-        else:
-            member.row = None  # given one again, it is set up with this config
+        hot, old = hot_values(config, network), hot_values(member.config, member.network)
+        if member.row is not None and network.structure == member.network.structure and hot.keys() >= old.keys():
+            self._resident().set(member.row, **hot)
+        elif member.row is not None:
+            self._park(member)  # given a row again, it is set up with this config, and defaults for what that lacks
         member.config, member.network = config, network
 
     def _adapt(self, block: NDArray[np.uint8], donor: Sequential, heir: _Member) -> tuple[NDArray[np.uint8], Layers]:

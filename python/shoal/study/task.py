@@ -19,7 +19,8 @@ from shoal.space import HOT, Space
 from shoal.study.cost import Cost, measure
 from shoal.trainable import Trainable
 
-_PROBES = 16  # random configs, beside the two ends of the space
+_PROBES = 16  # random configs, beside the two ends of the space,
+_SEARCHED = 1_000  # and as many more of this many as have parameters that are active in none before
 _MEASURED = 64  # configs at most
 
 
@@ -72,8 +73,10 @@ class NetworkTask:
         """Build the networks of some configs, the ends of the space among them, and show them the data."""
         probes = list(_probes(space))
         networks = [self._probe(config) for config in probes]
+        switches = {parent for parameter in space.parameters.values() for parent in parameter.when}
         for name in space.values:
-            if (name not in HOT or name == "dropout") and not self._reads(name, probes, networks):
+            known_use = name in switches or (name in HOT and name != "dropout")
+            if not known_use and not self._reads(name, probes, networks):
                 known = ", ".join(sorted(HOT - {"dropout"}))
                 raise ValueError(f"space.{name}: makes no difference to network(config), and it is none of {known}")
         layers = [network.describe() for network in networks]
@@ -106,14 +109,15 @@ class NetworkTask:
         return measure(population, self._train, self._valid, unit, every)
 
     def _reads(self, name: str, probes: list[Config], networks: list[Sequential]) -> bool:
-        """Tell whether the network fails or changes where the name is left out of its config."""
-        for config, network in zip(probes, networks, strict=True):
+        """Tell whether the network fails or changes where the name is left out of a config that has it, if any has."""
+        having = [(config, network) for config, network in zip(probes, networks, strict=True) if name in config]
+        for config, network in having:
             try:
                 if self._network({other: value for other, value in config.items() if other != name}) != network:
                     return True
             except Exception:
                 return True
-        return False
+        return not having
 
     def _probe(self, config: Config) -> Sequential:
         try:
@@ -173,12 +177,17 @@ class TrainableTask:
 
 
 def _probes(space: Space) -> Iterator[Config]:
-    dimensions = len(space.parameters)
-    yield space.from_unit(np.zeros(dimensions))
-    yield space.from_unit(np.ones(dimensions))
     rng = np.random.default_rng(0)
-    for _ in range(_PROBES):
-        yield space.sample(rng)
+    seen: set[str] = set()
+    for end in (np.zeros, np.ones):
+        yield space.repair(space.from_unit(end(len(space.parameters))), rng)
+    for k in range(_SEARCHED):
+        if k >= _PROBES and seen.issuperset(space.values):
+            return
+        config = space.sample(rng)
+        if k < _PROBES or not seen.issuperset(config):
+            seen.update(config)
+            yield config
 
 
 def _describe(data: Dataset) -> dict[str, Any]:

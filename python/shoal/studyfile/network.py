@@ -1,4 +1,7 @@
-"""The network of a study file: layers, or a ready network, whose values may be names from the space; or a function."""
+"""The network of a study file: layers, or a ready network, whose values may be names from the space; or a function.
+
+A layer, or an entry of a list, that names a parameter is left out where that parameter is not active.
+"""
 
 from __future__ import annotations
 
@@ -81,8 +84,15 @@ class _Call:
 
 def _build(value: Any, config: Config) -> Any:
     if isinstance(value, list):
-        return [_build(each, config) for each in value]
+        return [_build(each, config) for each in value if not _inactive(each, config)]
     return value.build(config) if isinstance(value, _Reference | _Call) else value
+
+
+def _inactive(value: Any, config: Config) -> bool:
+    """Whether it is, or a layer takes, a value that the config lacks."""
+    if isinstance(value, _Call):
+        return any(_inactive(each, config) for each in value.arguments.values())
+    return isinstance(value, _Reference) and value.name != "" and value.name not in config
 
 
 def _fixed(value: Any) -> bool:
