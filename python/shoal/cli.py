@@ -251,7 +251,7 @@ def _tell(result: Result, test: Dataset) -> None:
     typer.echo(f"config: {_words(best.config)}")
     steps = zip(best.schedule, best.schedule[1:], strict=False)
     for (_, before), (progress, config) in steps:
-        changed = {name: value for name, value in config.items() if value != before[name]}
+        changed = {name: value for name, value in config.items() if value != before.get(name, ...)}
         typer.echo(f"from {unit} {progress}: {_words(changed)}")
     typer.echo(f"report: {page}")
 

@@ -36,6 +36,15 @@ def inherit(trial, donor, progress, lr, donor_changes=1):
     return order("inherit", trial, config={"lr": lr}, until=progress + 1, **past)
 
 
+def test_a_parameter_with_a_condition_has_a_foot():
+    plain, axis = (parameter_axis("momentum", Float(0, 1, when=when)) for when in ({}, {"heavy": [True]}))
+    assert axis.ticks[0] == (0.0, "inactive")
+    assert [label for _, label in axis.ticks[1:]] == [label for _, label in plain.ticks]
+    assert axis.of({"heavy": False}) == 0
+    assert 0 < axis.of({"momentum": 0.0}) < axis.of({"momentum": 0.5}) < axis.of({"momentum": 1.0}) == 1
+    assert plain.of({"momentum": 0.25}) == 0.25
+
+
 @pytest.fixture
 def family():
     """Four trials, three rounds: 2 diverges and 3 is bad, both inherit from 0; in the last round 1 inherits from 3."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from shoal.space import Float, Int, Parameter
 Tick = tuple[float, str]  # position in [0, 1], label
 
 FEW = 8  # values that are listed one by one
+FOOT = 0.15  # of an axis, for what is not active
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,25 @@ class Axis:
     ticks: tuple[Tick, ...]
     listed: bool = False
 
+    def of(self, values: Mapping[str, Any]) -> float:
+        """The position of a config's value; a parameter that is not active is at the foot of its axis."""
+        return self.position(values[self.name]) if self.name in values else 0.0
+
 
 def parameter_axis(name: str, parameter: Parameter) -> Axis:
-    """The axis of a parameter of the space."""
+    """The axis of a parameter of the space; one with a condition has a foot, for configs in which it is not active."""
+    axis = _scale(name, parameter)
+    if not parameter.when:
+        return axis
+    ticks = ((0.0, "inactive"), *((_above_foot(position), label) for position, label in axis.ticks))
+    return Axis(name, lambda value: _above_foot(axis.position(value)), ticks, axis.listed)
+
+
+def _above_foot(position: float) -> float:
+    return FOOT + (1 - FOOT) * position
+
+
+def _scale(name: str, parameter: Parameter) -> Axis:
     if not isinstance(parameter, Float | Int) or (isinstance(parameter, Int) and parameter.high - parameter.low < FEW):
         ticks = tuple((parameter.to_unit(value), text(value)) for value in parameter.grid())
         return Axis(name, parameter.to_unit, ticks, listed=True)
@@ -64,6 +81,11 @@ def log_ticks(low: float, high: float) -> list[float]:
     ticks = [float(f"{digit}e{exponent}") for exponent in decades for digit in digits]
     inside = [tick for tick in ticks if low <= tick <= high]
     return inside if len(inside) > 1 else linear_ticks(low, high, 4)
+
+
+def entry(config: Mapping[str, Any], name: str) -> str:
+    """A value of a config for people; nothing for one that is not active."""
+    return text(config[name]) if name in config else ""
 
 
 def text(value: Any) -> str:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from shoal.manager.listener import Listener, Round
 from shoal.manager.record import StudyRecord, Trial
-from shoal.report.axes import text
+from shoal.report.axes import entry
 from shoal.search.protocol import Plan
 
 SHOWN = 10  # trials
@@ -116,7 +116,7 @@ def _speed(speed: float, unit: str) -> str:
 
 def _row(trial: Trial, metric: str, names: Sequence[str]) -> list[Any]:
     last = _last(trial, metric)
-    config = [text(trial.config[name]) if name in trial.config else "" for name in names]
+    config = [entry(trial.config, name) for name in names]
     curve = sparkline([metrics.get(metric, math.nan) for _, metrics in trial.curve])
     shown = "diverged" if trial.diverged else f"{last:.4f}" if math.isfinite(last) else ""
     donor = str(trial.parents[-1][1]) if trial.parents else ""

@@ -117,7 +117,7 @@ class Summary:
 
     def best_schedule(self, axis: Axis) -> Lines:
         """The same for the weights that became the best."""
-        steps = [(progress, axis.position(config[axis.name])) for progress, config in self.record.best_schedule]
+        steps = [(progress, axis.of(config)) for progress, config in self.record.best_schedule]
         return merge([(self.record.best or 0, [*steps, (self.record.best_progress, steps[-1][1])] if steps else [])])
 
     def parallel(self) -> tuple[list[Axis], NDArray[np.float64]]:
@@ -134,7 +134,7 @@ class Summary:
         if len(ends) > 1:
             axes.insert(-1, range_axis(self.unit, 0, max(ends), whole=True))
         values = [{**s.changes[-1].config, self.unit: s.end, self.metric: s.points[-1][1]} for s in known]
-        table = [[axis.position(value[axis.name]) for axis in axes] for value in values]
+        table = [[axis.of(value) for axis in axes] for value in values]
         return axes, np.array(table, dtype=np.float64).reshape(-1, len(axes))
 
     def line_of_descent(self) -> list[tuple[int, int]]:
@@ -163,7 +163,7 @@ class Summary:
     def _steps(self, strand: Strand, axis: Axis) -> list[Point]:
         # Trials with the same choice would hide each other: each has its own place near it.
         shift = ((strand.trial * 0.618) % 1 - 0.5) * 0.5 / len(axis.ticks) if axis.listed else 0.0
-        steps: list[Point] = [(c.progress, axis.position(c.config[axis.name]) + shift) for c in strand.changes]
+        steps: list[Point] = [(c.progress, axis.of(c.config) + shift) for c in strand.changes]
         return [*steps, (strand.end, steps[-1][1])]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from shoal.report.axes import text
+from shoal.report.axes import entry, text
 from shoal.report.summary import Summary
 
 FRESH = "fresh layers"  # of an heir whose structure is not its donor's
@@ -56,12 +56,13 @@ def config(summary: Summary, most: int = 9) -> list[Table]:
 def schedule(summary: Summary) -> Table | None:
     """What the best's weights were trained with, since when; None where nothing changed."""
     steps = summary.record.best_schedule
-    last = steps[-1][1]
-    changing = [name for name in last if any(config[name] != last[name] for _, config in steps)]
+    names = dict.fromkeys(name for _, config in reversed(steps) for name in config)
+    values = {name: [config.get(name, ...) for _, config in steps] for name in names}  # ...: not active
+    changing = [name for name in names if any(value != values[name][-1] for value in values[name])]
     births = {(life := summary.strands[i]).start: life.changes[0].fresh for i in summary.ancestors}
     fresh = [", ".join(births.get(progress, ())) for progress, _ in steps]
-    values = [[f"from {progress}", *(text(config[name]) for name in changing)] for progress, config in steps]
-    table = Table([summary.unit, *changing], values)
+    rows = [[f"from {progress}", *(entry(config, name) for name in changing)] for progress, config in steps]
+    table = Table([summary.unit, *changing], rows)
     return _with_column(table, FRESH, fresh) if changing else None
 
 
@@ -85,7 +86,7 @@ def trials(summary: Summary, most: int = 20) -> Table:
     for trial in ranked[:most]:
         score = "diverged" if trial.diverged else text(record.figure(trial.score))
         donor = [str(trial.parents[-1][1] if trial.parents else "")] if summary.inherits else []
-        config = [text(trial.config[name]) for name in names]
+        config = [entry(trial.config, name) for name in names]
         rows.append([str(trial.id), score, str(trial.progress), trial.status, *donor, *config])
         fresh.append(", ".join(next((each.fresh for each in reversed(trial.changes) if each.donor is not None), ())))
     heir_of = ["heir of"] if summary.inherits else []
