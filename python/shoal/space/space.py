@@ -228,6 +228,49 @@ class Space:
                 values[name] = read(f"{place}.{name}", value)
         return cls(values, description.get("forbidden", ()))
 
+    @classmethod
+    def from_configspace(cls, configspace: Any) -> Space:
+        """Return the space of a ``ConfigSpace.ConfigurationSpace`` (extra ``configspace``).
+
+        Raises:
+            ValueError: The package is missing, or something in it cannot be expressed: a hyperparameter that is not
+                uniform, ordinal or constant, a condition or forbidden clause other than in, equals, and their "and".
+        """
+        from shoal.space import configspace as exchange
+
+        return exchange.read(configspace)
+
+    def to_configspace(self, name: str | None = None) -> Any:
+        """Return the ``ConfigSpace.ConfigurationSpace`` of this space, which can express all of it.
+
+        Raises:
+            ValueError: The package is missing, or a float's bound has more than 13 decimals.
+        """
+        from shoal.space import configspace as exchange
+
+        return exchange.write(self, name)
+
+    @classmethod
+    def from_optuna(cls, distributions: Mapping[str, Any]) -> Space:
+        """Return the space of Optuna's distributions by name (extra ``optuna``); what has one value is a constant.
+
+        Raises:
+            ValueError: The package is missing, or a distribution has a step.
+        """
+        from shoal.space import optuna as exchange
+
+        return exchange.read(distributions)
+
+    def to_optuna(self) -> dict[str, Any]:
+        """Return Optuna's distributions by name. An ordinal becomes a category: its order is lost.
+
+        Raises:
+            ValueError: The package is missing, or Optuna cannot express a condition, a forbidden combination or a list.
+        """
+        from shoal.space import optuna as exchange
+
+        return exchange.write(self)
+
     @cached_property
     def _order(self) -> dict[str, Parameter]:
         """The parameters, those of a condition before those that have it."""
