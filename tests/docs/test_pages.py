@@ -26,13 +26,8 @@ def run(folder, *arguments):
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
 
 
-PAGES = [
-    "README.md",
-    "docs/index.md",
-    "docs/howto/images.md",
-    "docs/howto/simulate.md",
-    "docs/howto/tune-a-function.md",
-]
+GUIDES = [*(f"docs/howto/{name}.md" for name in ("images", "simulate", "tune-a-function")), "docs/reference/space.md"]
+PAGES = ["README.md", "docs/index.md", *GUIDES]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -55,12 +50,20 @@ def test_the_other_networks_of_the_page_run(tmp_path):
         space = {lr = 0.01, filters = {low = 2, high = 3, type = "int"}, kernel = {ordinal = [2, 3]}}
         strategy = {name = "Random", trials = 2, epochs = 1}
         """
-    tables = [block for block in blocks(STUDY_FILE, "toml")[1:] if "function" not in block]
+    tables = [block for block in blocks(STUDY_FILE, "toml")[1:] if "function" not in block and "[space]" not in block]
     assert len(tables) == 2
     for i, table in enumerate(tables):
         (tmp_path / f"study{i}.toml").write_text(rest + table)
         done = run(tmp_path, "-m", "shoal", "run", f"study{i}.toml")
         assert done.returncode == 0, done.stderr
+
+
+def test_the_space_with_conditions_of_the_page_runs(tmp_path):
+    (tables,) = [block for block in blocks(STUDY_FILE, "toml")[1:] if "[space]" in block]
+    rest = 'data = {name = "digits"}\nstrategy = {name = "PBT", population = 4, epochs = 2, interval_epochs = 1}\n'
+    (tmp_path / "study.toml").write_text(rest + tables)
+    done = run(tmp_path, "-m", "shoal", "run", "study.toml")
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_study_file_with_a_mistake_says_what_the_page_says(tmp_path):

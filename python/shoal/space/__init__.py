@@ -2,7 +2,9 @@
 
 Each parameter maps to and from the unit interval on its own scale, linear or uniform in the logarithm; sampling, grids
 and samplers all go through that one map. Whole numbers and lists divide the interval into cells, so their round trip is
-exact. A float's ends are exact, and the rest is exact to rounding.
+exact. A float's ends are exact, and the rest is exact to rounding: on a log scale there are more floats than positions.
+
+Parameters may depend on others, and combinations may be forbidden: `Space` has the rules.
 """
 
 from shoal.space.lists import Bool, Choice, Ordinal

@@ -17,6 +17,8 @@
     lr = {low = 1e-3, high = 0.5, log = true}
     width = {low = 16, high = 128, type = "int", log = true}
     batch_size = {choice = [16, 32, 64]}
+    momentum = {low = 0.5, high = 0.95, when = {nesterov = [true]}}  # active only then
+    nesterov = {bool = true}
     dropout = 0.2
 
     [strategy]                 # a class of shoal.search, and its arguments
