@@ -78,9 +78,12 @@ def bred(
     mutation_rate: float,
     rng: np.random.Generator,
 ) -> Config:
-    """Return a child: a crossover of two configs, each parameter of which is mutated with a probability."""
+    """Return a child: a crossover of two configs, each parameter of which is mutated with a probability.
+
+    It may need `Space.repair`.
+    """
     config = crossover(space, first, second, crossover_rate, rng)
     for name, parameter in space.parameters.items():
-        if rng.random() < mutation_rate:
+        if rng.random() < mutation_rate and name in config:
             config[name] = mutate(parameter, config[name], rng)
     return config

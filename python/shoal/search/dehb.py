@@ -38,6 +38,7 @@ class DEHB(Search):
     - A slot without a score gives a random config in a first rung; in other rungs a random point is the target.
     - Where there are no three parents anywhere, the config is random.
     - In the first round a bracket promotes its own trials, whose weights it has, not the subpopulation's points.
+    - A forbidden combination is repaired before it is trained (`shoal.space.Space.repair`); the point stays as it was.
     - Coordinates of a mutant outside of the cube are drawn anew; crossover takes at least one from the mutant.
     - A rung waits for its last trial, and a row that it leaves free goes to the next bracket at once. So decisions
       depend on the order of the reports, and with as many rows as trials little is known when they start.
@@ -158,7 +159,8 @@ class EvolvingBrackets(Tracker):
         self._places[trial] = _Place(course, slot, point)
         self._next += 1
         course.due -= 1
-        return Start(trial, self._space.from_unit(point), course.end)
+        config = self._space.repair(self._space.from_unit(point), keyed(self._seed, "repair", trial))
+        return Start(trial, config, course.end)
 
     def _offspring(self, course: _Course, slot: int, trial: int) -> Point:
         drawn = keyed(self._seed, "sample", trial).random(len(self._space.parameters))

@@ -97,7 +97,7 @@ class Generations(Tracker):
         rng = keyed(self._seed, "breed", trial)
         pair = rng.choice(len(self._parents), 2, replace=len(self._parents) == 1)
         first, second = (self._parents[int(place)] for place in pair)
-        return bred(self._space, first, second, 0.5, self._search.mutation_rate, rng)
+        return self._space.repair(bred(self._space, first, second, 0.5, self._search.mutation_rate, rng), rng)
 
     def _decide(self, report: Report) -> Iterable[Order]:
         self._reported.append(Individual(report.trial, self._configs.pop(report.trial), report))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shoal.search.base import Search, one_unit
-from shoal.search.breeding import Individual, crossover, mutate, ranked, tournament, two_parents
+from shoal.search.breeding import Individual, bred, ranked, tournament, two_parents
 from shoal.search.keyed import keyed
 from shoal.search.protocol import Config, Inherit, Order, Plan, Report, Resume, Start, Strategy, Unit
 from shoal.search.tracker import Tracker, ended
@@ -164,10 +164,8 @@ class _Generations(Tracker):
         rng = keyed(self._seed, "breed", self._generation, place)
         first, second = two_parents(pool, rng)
         weights = tournament(pool, rng)
-        config = crossover(self._space, first.config, second.config, self._search.crossover_rate, rng)
-        for name, parameter in self._space.parameters.items():
-            if rng.random() < self._search.mutation_rate and name in config:
-                config[name] = mutate(parameter, config[name], rng)
+        rates = self._search.crossover_rate, self._search.mutation_rate
+        config = bred(self._space, first.config, second.config, *rates, rng)
         if only_hot:
             config = weights.config | {name: value for name, value in config.items() if is_hot(name)}
         return self._space.repair(config, rng, [*filter(is_hot, config)] if only_hot else None), weights
@@ -268,4 +266,4 @@ class Continuing(_Generations):
         return config, weights
 
     def _structure(self, config: Config) -> list[Any]:
-        return [config[name] for name in self._space.parameters if not is_hot(name)]
+        return [config.get(name, ...) for name in self._space.parameters if not is_hot(name)]  # ...: not active

@@ -79,8 +79,8 @@ class _Children:
         rng = keyed(self._seed, "breed", trial)
         first, second = two_parents(parents, rng)
         rates = self._sampler.crossover_rate, self._sampler.mutation_rate
-        config = bred(self._space, first.config, second.config, *rates, rng)
+        config = self._space.repair(bred(self._space, first.config, second.config, *rates, rng), rng)
         if self._space.parameters and config in self._configs.values():
-            name = pick(rng, list(self._space.parameters))
+            name = pick(rng, [name for name in self._space.parameters if name in config])
             config[name] = mutate(self._space.parameters[name], config[name], rng)
-        return config
+        return self._space.repair(config, rng)

@@ -42,7 +42,7 @@ class Explorer(Protocol):
         """Take note of what an interval up to ``progress`` has changed the score by; infinite where it diverged."""
 
     def explore(self, config: Config, birth: Birth) -> Config:
-        """Return the config that an heir makes of what it has inherited."""
+        """Return the config, as the space allows it, that an heir makes of what it has inherited."""
 
 
 class Perturb:
@@ -108,4 +108,4 @@ class Heirs:
         rng = keyed(self._seed, "recombine", birth.heir, birth.number)
         first, second = two_parents(sorted(pool, key=lambda each: rank_key(each.report)), rng)
         child = crossover(self._space, first.config, second.config, CROSSOVER, rng)
-        return {**config, **{name: child[name] for name in self._recombined}}
+        return {**config, **{name: child[name] for name in self._recombined if name in child}}

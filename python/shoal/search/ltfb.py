@@ -109,8 +109,10 @@ class Tournaments(Rounds):
 
     def _heir_config(self, heir: int, donor: int) -> Config:
         own, config, how = self._configs[heir], self._configs[donor], self._search.hyperparameters
+        rng = keyed(self._seed, "explore", heir, self._round)
         if how == "explore":
-            return self._space.perturb(config, self._rules, keyed(self._seed, "explore", heir, self._round))
+            return self._space.perturb(config, self._rules, rng)
         if how == "take" or heir in self._diverged:
             return config
-        return {**config, **{name: own[name] for name in self._rules}}
+        kept = {name: own[name] for name in self._rules if name in own}
+        return self._space.repair({**config, **kept}, rng, self._rules)

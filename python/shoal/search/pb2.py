@@ -106,11 +106,10 @@ class Bandit(Perturb):
         config = super().explore(config, birth)
         if not any(math.isfinite(improvement) for _, _, improvement in self._seen):
             return config
-        best = self._highest(birth).tolist()
-        return {
-            **config,
-            **{name: each.from_unit(at) for (name, each), at in zip(self._numbers.items(), best, strict=True)},
-        }
+        best = zip(self._numbers, self._highest(birth).tolist(), strict=True)
+        chosen = {name: self._numbers[name].from_unit(at) for name, at in best if name in config}
+        rng = keyed(self._seed, "repair", birth.heir, birth.number)
+        return self._space.repair({**config, **chosen}, rng, self._rules)
 
     def _highest(self, birth: Birth) -> NDArray[np.float64]:
         model, time = self._fit(), birth.progress / self._interval
@@ -133,4 +132,5 @@ class Bandit(Perturb):
         return self._model
 
     def _position(self, config: Config) -> list[float]:
-        return [parameter.to_unit(config[name]) for name, parameter in self._numbers.items()]
+        numbers = self._numbers.items()
+        return [each.to_unit(config[name]) if name in config else 0.5 for name, each in numbers]  # as `Space.to_unit`
