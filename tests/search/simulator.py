@@ -15,10 +15,13 @@ Score = Callable[[int, int], float]  # of a trial at a progress
 
 
 class Problem:
-    """What is trained; its states are values, never changed in place. This one reads its scores from a function."""
+    """What is trained; its states are values, never changed in place. This one reads its scores from a function.
 
-    def __init__(self, score: Score) -> None:
-        self._score = score
+    With ``others`` there are several objectives: the score, and those.
+    """
+
+    def __init__(self, score: Score, *others: Score) -> None:
+        self._score, self._others = score, others
 
     def fresh(self) -> Any:
         return None
@@ -28,6 +31,12 @@ class Problem:
 
     def score(self, trial: int, progress: int, state: Any) -> float:
         return self._score(trial, progress)
+
+    def report(self, trial: int, progress: int, score: float) -> Report:
+        values = (score, *(other(trial, progress) for other in self._others))
+        if len(values) == 1 or not all(map(is_finite, values)):
+            return Report(trial, progress, score if len(values) == 1 else float("inf"))
+        return Report(trial, progress, score, objectives=values)
 
 
 @dataclass
@@ -92,8 +101,9 @@ def simulate(strategy: Strategy, space: Space, problem: Problem, *, rows: int = 
         trial.state = problem.train(trial.state, trial.config, trial.progress, trial.until)
         trial.spent += trial.until - trial.progress
         trial.progress, trial.until = trial.until, None
-        trial.score = problem.score(number, trial.progress, trial.state)
-        call(Report(number, trial.progress, trial.score))
+        report = problem.report(number, trial.progress, problem.score(number, trial.progress, trial.state))
+        trial.score = report.score
+        call(report)
     assert not training
     assert not queue
     assert strategy.ask(rows) == []

@@ -11,6 +11,7 @@ from typing import Any
 
 from shoal.search.base import Search
 from shoal.search.protocol import Order, Pause, Plan, Report, Resume, Start, Stop, Strategy, Unit, rank_key
+from shoal.search.ranking import rank
 from shoal.search.rungs import rungs, span
 from shoal.search.sampler import Proposals, RandomSampler
 from shoal.search.samplers import SamplerLike, read_sampler
@@ -18,7 +19,7 @@ from shoal.search.tracker import Tracker
 from shoal.space import Space
 from shoal.space.checks import whole
 
-_Key = tuple[bool, float, float, int]
+_Key = tuple[bool, float, tuple[float, ...], float, int]
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class ASHA(Search):
     - With several brackets, trial ``i`` belongs to bracket ``i mod brackets``, whose first rung is ``k = i mod
       brackets``.
     - Diverged trials count among the results of a rung and never move.
+    - Several objectives rank a rung by non-dominated sorting (MO-ASHA, Schmucker et al. 2021, arXiv:2106.12639), within
+      a front by crowding distance. Each decision then sorts its rung anew.
     - The decisions depend on the order in which reports arrive, and so on the number of rows.
 
     Args:
@@ -139,6 +142,7 @@ class Stopping(_Asynchronous):
     def __init__(self, search: ASHA, proposals: Proposals) -> None:
         super().__init__(search, proposals)
         self._results: list[list[_Key]] = [[] for _ in self._ends]  # of each rung, the best first
+        self._several: list[list[Report]] = [[] for _ in self._ends]  # those of several objectives, as they came
 
     @property
     def _exhausted(self) -> bool:
@@ -148,18 +152,24 @@ class Stopping(_Asynchronous):
         return [self._start() for _ in range(min(free_rows, self._search.trials - self._next))]
 
     def _decide(self, report: Report) -> Iterable[Order]:
-        rung = self._at[report.trial]
-        results, key = self._results[rung], rank_key(report)
-        bisect.insort(results, key)
+        place, count = self._place(report, self._at[report.trial])
         if report.diverged:
             return [self._end(report, "diverged")]
         if self._is_last(report.trial):
             return [self._end(report, "completed")]
-        place, kept = bisect.bisect_left(results, key) + 1, -(-len(results) // self._search.eta)
-        if place > kept:
-            return [self._end(report, f"place {place} of {len(results)} at {report.progress} {self.unit}")]
+        if place > -(-count // self._search.eta):
+            return [self._end(report, f"place {place} of {count} at {report.progress} {self.unit}")]
         self._proposals.observe(report, last=False)
         return [self._climb(report.trial)]
+
+    def _place(self, report: Report, rung: int) -> tuple[int, int]:
+        """Record a result; return its place in its rung, and how many there are now."""
+        results, several, key = self._results[rung], self._several[rung], rank_key(report)
+        if report.objectives:
+            several.append(report)
+            return rank(several).index(report) + 1, len(several) + len(results)
+        bisect.insort(results, key)
+        return len(several) + bisect.bisect_left(results, key) + 1, len(several) + len(results)
 
 
 class Promotion(_Asynchronous):
@@ -167,7 +177,7 @@ class Promotion(_Asynchronous):
 
     def __init__(self, search: ASHA, proposals: Proposals) -> None:
         super().__init__(search, proposals)
-        self._rungs = [Rung(search.eta) for _ in self._ends[:-1]]
+        self._rungs: list[Rung | FrontRung] = [Rung(search.eta) for _ in self._ends[:-1]]
         self._waiting: dict[int, Report] = {}  # trials that are paused
 
     @property
@@ -189,6 +199,8 @@ class Promotion(_Asynchronous):
     def _decide(self, report: Report) -> Iterable[Order]:
         rung = self._at[report.trial]
         if not self._is_last(report.trial):
+            if report.objectives and isinstance(self._rungs[rung], Rung):
+                self._rungs[rung] = FrontRung(self._search.eta, self._rungs[rung].count)  # so far all have diverged
             self._rungs[rung].add(report)
         if report.diverged:
             order: Order = self._end(report, "diverged")
@@ -214,7 +226,7 @@ class Rung:
 
     def __init__(self, eta: int) -> None:
         self._eta = eta
-        self._count = 0
+        self.count = 0  # of results
         self._top: list[tuple[Any, int]] = []  # (negated key, trial)
         self._rest: list[tuple[_Key, int]] = []
         self._good: list[tuple[_Key, int]] = []  # in the top and not promoted, or once so: the best first
@@ -226,9 +238,9 @@ class Rung:
         """Record a result; there is one for each trial."""
         key = rank_key(report)
         self._key[report.trial] = key
-        self._count += 1
+        self.count += 1
         heapq.heappush(self._rest, (key, report.trial))
-        if len(self._top) < self._count // self._eta:
+        if len(self._top) < self.count // self._eta:
             self._raise_best()
         elif self._top and self._rest[0] < self._worst():
             _, trial = heapq.heappop(self._top)
@@ -260,6 +272,36 @@ class Rung:
         heapq.heappush(self._top, (_Descending(key), trial))
         self._is_top.add(trial)
         heapq.heappush(self._good, (key, trial))
+
+
+class FrontRung:
+    """A `Rung` of several objectives: the whole of it is ranked whenever it has changed.
+
+    Args:
+        eta: As the search's.
+        count: How many results there are already, all of trials that have diverged.
+    """
+
+    def __init__(self, eta: int, count: int) -> None:
+        self._eta, self.count = eta, count
+        self._reports: list[Report] = []  # finite ones
+        self._promoted: set[int] = set()
+        self._top: list[int] = []  # trials, best first
+
+    def add(self, report: Report) -> None:
+        """Record a result; there is one for each trial."""
+        self.count += 1
+        if not report.diverged:
+            self._reports.append(report)
+        self._top = [each.trial for each in rank(self._reports)[: self.count // self._eta]]
+
+    def promotable(self) -> int | None:
+        """Return the best trial of the top that has not been promoted; None if there is none."""
+        return next((trial for trial in self._top if trial not in self._promoted), None)
+
+    def promote(self, trial: int) -> None:
+        """Take note that the trial that `promotable` returned has left."""
+        self._promoted.add(trial)
 
 
 class _Descending:

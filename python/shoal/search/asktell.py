@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from shoal.search.protocol import Config, Report
 from shoal.search.sampler import Proposals, Sampler
@@ -40,6 +40,8 @@ class AskTellSampler(Sampler):
     Args:
         sampler: The object.
     """
+
+    several: ClassVar[bool] = False  # it is told a score
 
     sampler: AskTell
 

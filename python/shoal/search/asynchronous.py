@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from shoal.search.breeding import Individual
 from shoal.search.heirs import Birth, Heirs
 from shoal.search.keyed import keyed
-from shoal.search.protocol import Config, Inherit, Order, Plan, Report, Resume, Start, rank_key
+from shoal.search.protocol import Config, Inherit, Order, Plan, Report, Resume, Start
+from shoal.search.ranking import rank
 from shoal.search.tracker import Tracker, ended
 from shoal.space import Space
 
@@ -71,7 +72,7 @@ class Asynchronous(Tracker):
         self._heirs.learn(report, member.config)
         if self._target(member) == member.progress:
             return [self._end(report)]
-        known = sorted((each.report for each in self._members.values() if each.report is not None), key=rank_key)
+        known = rank([each.report for each in self._members.values() if each.report is not None])
         donor = self._heirs.donor(report, member.intervals, known)
         if donor is not None:
             return [self._inherit(report, donor, known)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from shoal.search.protocol import Strategy, Unit
 from shoal.space import Space
@@ -14,7 +14,13 @@ from shoal.space.checks import jsonable, plain, whole
 
 @dataclass(frozen=True)
 class Search(ABC):
-    """Base of the descriptions: frozen dataclasses whose fields are plain values or have a ``describe``."""
+    """Base of the descriptions: frozen dataclasses whose fields are plain values or have a ``describe``.
+
+    Attributes:
+        several: Whether it ranks by several objectives too (`shoal.search.ranking.rank`), or needs a single score.
+    """
+
+    several: ClassVar[bool] = True
 
     def bind(self, space: Space | Mapping[str, Any], seed: int = 0, steps_per_epoch: int = 1) -> Strategy:
         """Return the strategy for a space.

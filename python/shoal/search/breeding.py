@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from shoal.search.protocol import Config, Report, rank_key
+from shoal.search.protocol import Config, Report
+from shoal.search.ranking import ranking
 from shoal.space import Ordered, Parameter, Space
 
 SPREAD = 0.1  # standard deviation of a mutation, of the unit interval
@@ -25,7 +26,7 @@ class Individual:
 
 def ranked(individuals: Sequence[Individual]) -> list[Individual]:
     """Return them, best first."""
-    return sorted(individuals, key=lambda each: rank_key(each.report))
+    return [individuals[place] for place in ranking([each.report for each in individuals])]
 
 
 def tournament(pool: Sequence[Individual], rng: np.random.Generator) -> Individual:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -54,6 +55,8 @@ class DEHB(Search):
         mutation_factor: F, in [0, 1].
         crossover_rate: Probability that a coordinate is the mutant's.
     """
+
+    several: ClassVar[bool] = False  # a point takes a slot by its score
 
     max_epochs: int | None = None
     min_epochs: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 from dataclasses import dataclass
+from typing import ClassVar
 
 from shoal.search.breeding import Individual, bred, mutate, two_parents
 from shoal.search.keyed import keyed, pick
@@ -33,6 +34,8 @@ class GeneticSampler(Sampler):
         crossover_rate: Probability that a hyperparameter is the second parent's.
         mutation_rate: Probability that a hyperparameter is mutated.
     """
+
+    several: ClassVar[bool] = False  # it keeps the best of each progress in their order
 
     population: int = 20
     crossover_rate: float = 0.33

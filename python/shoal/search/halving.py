@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from shoal.search.base import Search
-from shoal.search.protocol import Order, Plan, Report, Resume, Start, Stop, Strategy, Unit, rank_key
+from shoal.search.protocol import Order, Plan, Report, Resume, Start, Stop, Strategy, Unit
+from shoal.search.ranking import rank
 from shoal.search.rungs import rungs, span
 from shoal.search.sampler import Proposals, RandomSampler
 from shoal.search.samplers import SamplerLike, read_sampler
@@ -181,7 +182,7 @@ class Halving(Tracker):
         self._waiting[b] -= 1
         if self._waiting[b] > 0:
             return []
-        ranked = sorted(self._reports[b], key=rank_key)
+        ranked = rank(self._reports[b])
         self._reports[b] = []
         self._rung[b] += 1
         bracket, rung = self._brackets[b], self._rung[b]

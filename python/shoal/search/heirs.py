@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from shoal.search.breeding import Individual, crossover, two_parents
+from shoal.search.breeding import Individual, crossover, ranked, two_parents
 from shoal.search.exploit import SCORES, selection
 from shoal.search.explore import Explore
 from shoal.search.keyed import keyed, pick
-from shoal.search.protocol import Config, Report, rank_key
+from shoal.search.protocol import Config, Report
 from shoal.space import Space
 
 CROSSOVER = 0.33  # probability that a recombined parameter is the second parent's, as in `shoal.search.Genetic`
@@ -106,6 +106,6 @@ class Heirs:
         if not self._recombined:
             return config
         rng = keyed(self._seed, "recombine", birth.heir, birth.number)
-        first, second = two_parents(sorted(pool, key=lambda each: rank_key(each.report)), rng)
+        first, second = two_parents(ranked(pool), rng)
         child = crossover(self._space, first.config, second.config, CROSSOVER, rng)
         return {**config, **{name: child[name] for name in self._recombined if name in child}}

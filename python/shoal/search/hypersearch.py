@@ -10,7 +10,8 @@ import numpy as np
 from shoal.search.base import Search, one_unit
 from shoal.search.breeding import reflected
 from shoal.search.keyed import keyed
-from shoal.search.protocol import Config, Plan, Report, Strategy, rank_key
+from shoal.search.protocol import Config, Plan, Report, Strategy
+from shoal.search.ranking import rank
 from shoal.search.rounds import Rounds
 from shoal.space import Space, is_hot
 from shoal.space.checks import fraction, whole
@@ -79,7 +80,7 @@ class Sessions(Rounds):
         return Plan(search.networks, search.networks * self._ends[-1], self.unit, lines)
 
     def _donors(self, reports: Sequence[Report]) -> dict[int, int]:
-        ranked = sorted(reports, key=rank_key)
+        ranked = rank(reports)
         worse = ranked[len(ranked) - self._worse :]
         heirs = [report for report in ranked[1:] if report.diverged or report in worse]
         return {report.trial: ranked[0].trial for report in heirs}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -54,6 +55,8 @@ class LCM(Search):
         learn_from_stopped: Whether stopped trials join the library.
         sampler: Where configs come from: a `shoal.search.Sampler`, its name, or an object with ``ask`` and ``tell``.
     """
+
+    several: ClassVar[bool] = False  # a curve is one number over time
 
     trials: int
     epochs: int | None = None

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from shoal.search.base import Search, intervals
 from shoal.search.explore import Explore, explored, read_rules
 from shoal.search.keyed import keyed, pick
-from shoal.search.protocol import Config, Plan, Report, Strategy, rank_key
+from shoal.search.protocol import Config, Plan, Report, Strategy
+from shoal.search.ranking import rank
 from shoal.search.rounds import Rounds
 from shoal.space import Space
 from shoal.space.checks import fraction, whole
@@ -93,7 +94,8 @@ class Tournaments(Rounds):
 
     def _donors(self, reports: Sequence[Report]) -> dict[int, int]:
         self._diverged = {report.trial for report in reports if report.diverged}
-        pairs = [sorted(pair, key=rank_key) for pair in self._pairs(reports)]
+        place = {report.trial: place for place, report in enumerate(rank(reports))}
+        pairs = [sorted(pair, key=lambda each: place[each.trial]) for pair in self._pairs(reports)]
         donors = {loser.trial: winner.trial for winner, loser in pairs}
         winners = [each for each in reports if not each.diverged and each.trial not in donors]
         for trial in self._diverged:

@@ -6,6 +6,7 @@ import bisect
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from shoal.search.base import Search, one_unit
 from shoal.search.protocol import Order, Plan, Report, Resume, Start, Stop, Strategy, Unit
@@ -35,6 +36,8 @@ class Median(Search):
         grace: How many others there must be to compare with.
         sampler: Where configs come from: a `shoal.search.Sampler`, its name, or an object with ``ask`` and ``tell``.
     """
+
+    several: ClassVar[bool] = False  # a median is one of numbers
 
     trials: int
     epochs: int | None = None

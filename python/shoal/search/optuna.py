@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from shoal.search.keyed import keyed
 from shoal.search.protocol import Config, Report
@@ -29,6 +29,8 @@ class OptunaSampler(Sampler):
             package cmaes) or ``"nsgaii"``.
         settings: Further arguments of Optuna's class, such as ``{"n_startup_trials": 20}``; the seed is the study's.
     """
+
+    several: ClassVar[bool] = False  # it learns from the score
 
     kind: str = "tpe"
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,8 @@ class PB2(PBT):
     - A change for the worse counts as at most three times as far from the median as the best is: one loss that explodes
       would make all others look alike. A diverged interval counts as the worst that remains.
     """
+
+    several: ClassVar[bool] = False  # the model is of one score
 
     def explorer(self, space: Space, seed: int) -> Explorer:
         """Return the bandit."""

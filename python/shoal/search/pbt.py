@@ -11,7 +11,8 @@ from shoal.search.breeding import Individual
 from shoal.search.exploit import LEVEL, NAMES, SCORES, all_donors, quantile_size
 from shoal.search.explore import Explore, explored, read_rules
 from shoal.search.heirs import Birth, Explorer, Heirs, Perturb
-from shoal.search.protocol import Config, Plan, Report, Strategy, Unit, rank_key
+from shoal.search.protocol import Config, Plan, Report, Strategy, Unit
+from shoal.search.ranking import rank
 from shoal.search.rounds import Rounds
 from shoal.space import Space
 from shoal.space.checks import boolean, fraction, real, whole
@@ -153,7 +154,7 @@ class Evolution(Rounds):
     def _donors(self, reports: Sequence[Report]) -> dict[int, int]:
         for report in reports:
             self._heirs.learn(report, self._configs[report.trial])
-        ranked = sorted(reports, key=rank_key)
+        ranked = rank(reports)
         donors = all_donors(ranked, lambda member: self._heirs.donor(member, self._round, ranked))
         alive = [each for each in reports if not each.diverged]
         self._pool = {each.trial: Individual(each.trial, self._configs[each.trial], each) for each in alive}

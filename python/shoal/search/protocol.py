@@ -83,12 +83,17 @@ Order: TypeAlias = Start | Resume | Pause | Stop | Inherit | Set
 
 @dataclass(frozen=True)
 class Report:
-    """A trial has reached its ``until``. ``score``: lower is better; not finite means diverged."""
+    """A trial has reached its ``until``. ``score``: lower is better; not finite means diverged.
+
+    In a study of several objectives ``objectives`` has them all, lower is better in each and all are finite; the score
+    is the first. With one objective, and in the report of a diverged trial, it is empty.
+    """
 
     trial: int
     progress: int
     score: float
     metrics: Mapping[str, float] = field(default_factory=dict)
+    objectives: tuple[float, ...] = ()
 
     @property
     def diverged(self) -> bool:
@@ -136,8 +141,11 @@ class Strategy(Protocol):
         """Return the plan; the same before, during and after the run."""
 
 
-def rank_key(report: Report) -> tuple[bool, float, float, int]:
-    """Sort key, best first: finite before not finite, then score, then loss, then the lower id."""
+def rank_key(report: Report) -> tuple[bool, float, tuple[float, ...], float, int]:
+    """Sort key, best first: finite before not finite, then score, then further objectives, loss, the lower id.
+
+    It is a total order of single reports. Sets of them are ranked by `shoal.search.ranking.rank`.
+    """
     loss = report.metrics.get("loss", math.inf)
     score = 0.0 if report.diverged else report.score  # NaN cannot be sorted
-    return (report.diverged, score, loss if math.isfinite(loss) else math.inf, report.trial)
+    return (report.diverged, score, report.objectives, loss if math.isfinite(loss) else math.inf, report.trial)

@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from shoal.search.keyed import keyed
 from shoal.search.protocol import Config, Report
@@ -32,7 +32,13 @@ class Proposals(Protocol):
 
 @dataclass(frozen=True)
 class Sampler(ABC):
-    """Base of the descriptions."""
+    """Base of the descriptions.
+
+    Attributes:
+        several: Whether it may serve a study of several objectives: it learns nothing, or from all of them.
+    """
+
+    several: ClassVar[bool] = True
 
     @abstractmethod
     def bind(self, space: Space, seed: int, trials: int) -> Proposals:
