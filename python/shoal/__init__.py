@@ -13,12 +13,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from shoal import data, errors, networks, nn, report, search, simulate, space
+    from shoal import data, errors, merit, networks, nn, report, search, simulate, space
     from shoal.errors import DataError, DeviceError, ShoalError, StudyError
     from shoal.population import Population, __version__, devices
     from shoal.study import Study
 
-_MODULES = ("data", "errors", "networks", "nn", "report", "search", "simulate", "space")
+_MODULES = ("data", "errors", "merit", "networks", "nn", "report", "search", "simulate", "space")
 _HOMES = {
     "DataError": "shoal.errors",
     "DeviceError": "shoal.errors",
@@ -41,6 +41,7 @@ __all__ = [
     "data",
     "devices",
     "errors",
+    "merit",
     "networks",
     "nn",
     "report",

@@ -216,7 +216,7 @@ def test_the_examples_are_some(name, trials, tmp_path):
     [
         ("low = 0.001", "low = 0", "space.lr.low: must be > 0 on a log scale, got 0"),
         ("metric =", "metrik =", "metrik: unknown; did you mean metric?"),
-        ('"accuracy"', '"accurate"', "metric: must be one of loss, train_loss, accuracy; got 'accurate'"),
+        ('"accuracy"', '"accurate"', "metric: must be one of loss, train_loss, accuracy, parameters, multiply_adds"),
         ("seed = 3", "seed = -1", "seed: must be an integer in [0, 4294967295], got -1"),
         ("[strategy]", "[strategi]", "strategi: unknown; did you mean strategy?"),
         ("[data]", "data = 3\n[date]", "date: unknown; did you mean data?"),

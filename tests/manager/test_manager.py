@@ -8,6 +8,7 @@ from tests.manager.scripted import HEADER, Script, Tape, run
 from shoal.errors import StudyError
 from shoal.manager import Listener, StudyRecord
 from shoal.manager.manager import Manager
+from shoal.merit import TimeToReach, objectives
 from shoal.search.protocol import Inherit, Pause, Resume, Set, Start, Stop
 
 
@@ -125,7 +126,7 @@ def test_the_best_state_is_kept_before_an_order_overwrites_it():
     answers = {(0, 10): [], (1, 10): [Inherit(0, 1, {"x": 9.0}, 11), Stop(1, "completed")]}
     manager, _, _ = run(starts(0.5, 2.0), answers)
     assert (manager.record.best, manager.record.best_progress) == (0, 10)
-    assert manager.best_state["origin"].tobytes() == b"0"
+    assert [state["origin"].tobytes() for state in manager.front_states] == [b"0"]
 
 
 def test_max_is_the_other_way_round():
@@ -171,4 +172,80 @@ def test_an_empty_script_ends_at_once():
     manager, _, worker = run([])
     assert worker.calls == []
     assert manager.record.ended
-    assert manager.best_state is None
+    assert manager.front_states == []
+
+
+SEVERAL = {**HEADER, "metric": ["loss", "extra"], "mode": ["min", "min"]}
+
+
+class Weighed(Tape):
+    """A second metric from the config; the first as ever."""
+
+    def _train(self, trial, until):
+        metrics = super()._train(trial, until)
+        return metrics and {**metrics, "extra": self.trials[trial][0]["extra"]}
+
+
+def front_of(*pairs, answers=None):
+    strategy = Script([Start(i, {"x": x, "extra": extra}, 10) for i, (x, extra) in enumerate(pairs)], answers or {})
+    manager = Manager(strategy, Weighed(9), SEVERAL)
+    manager.run()
+    return manager, strategy
+
+
+def test_several_objectives_are_reported_and_the_first_is_the_score():
+    _, strategy = front_of((1.0, 5.0), (2.0, 4.0))
+    assert [(report.score, report.objectives) for report in strategy.told] == [(0.1, (0.1, 5.0)), (0.2, (0.2, 4.0))]
+
+
+@pytest.mark.parametrize("lost", [(None, 5.0), (1.0, math.nan), (1.0, math.inf)])
+def test_one_objective_that_is_not_finite_is_a_divergence(lost):
+    manager, strategy = front_of(lost, (2.0, 4.0))
+    assert strategy.told[0].diverged
+    assert strategy.told[0].objectives == ()
+    assert [leader.report.trial for leader in manager.record.front] == [1]
+
+
+def test_the_states_of_the_front_are_kept_as_they_were():
+    """Trial 0 is on the front at 10 and then overwritten; 3 is dominated; 2 comes back better and replaces itself."""
+    answers = {
+        **{(trial, 10): [] for trial in range(3)},
+        (3, 10): [Inherit(0, 1, {"x": 30.0, "extra": 9.0}, 20), Resume(2, 20), Stop(1, "rank"), Stop(3, "rank")],
+    }
+    manager, _ = front_of((1.0, 5.0), (3.0, 3.0), (4.0, 1.0), (4.0, 4.0), answers=answers)
+    front = [(leader.report.trial, leader.report.progress) for leader in manager.record.front]
+    assert front == [(0, 10), (2, 20)]
+    assert [state["origin"].tobytes() for state in manager.front_states] == [b"0", b"2"]
+    assert [leader.schedule for leader in manager.record.front] == [
+        [(0, {"x": 1.0, "extra": 5.0})],
+        [(0, {"x": 4.0, "extra": 1.0})],
+    ]
+    assert manager.record.best == 0
+
+
+def test_a_functions_error_names_it_and_the_trial():
+    def ratio(metrics):
+        return metrics["loss"] / metrics["nothing"]
+
+    strategy, worker = Script(starts(1.0), {}), Tape(1)
+    with pytest.raises(StudyError, match=r"trial 0, metric ratio: KeyError: 'nothing'; its config"):
+        Manager(strategy, worker, HEADER, objectives=objectives(ratio, "min", None)).run()
+    with pytest.raises(StudyError, match=r"trial 0, metric <lambda>: TypeError: must return a number, got 'x'"):
+        Manager(Script(starts(1.0), {}), Tape(1), HEADER, objectives=objectives(lambda _: "x", "min", None)).run()
+
+
+def test_a_figure_is_among_the_metrics_and_follows_the_weights():
+    """The heir has its donor's curve up to where it inherited: it reached 0.3 half way between 5 and 10."""
+    answers = {(0, 10): [], (1, 10): [Inherit(0, 1, {"x": 1000.0}, 20)]}
+    found = objectives(TimeToReach("loss", 0.3), "min", None)
+    strategy = Script([Start(0, {"x": 100.0}, 10), Start(1, {"x": 2.0}, 10)], answers)
+    manager = Manager(strategy, Tape(2), HEADER, objectives=found, record_every=5)
+    manager.run()
+    label = "progress to loss 0.3"
+    assert [metrics[label] for _, metrics in manager.record.trials[1].curve] == pytest.approx(
+        [math.nan, 7.5], nan_ok=True
+    )
+    heir = manager.record.trials[0]
+    assert [metrics[label] for _, metrics in heir.curve[2:]] == pytest.approx([7.5, 7.5])
+    assert [report.score for report in heir.reports][1:] == pytest.approx([7.5])
+    assert heir.reports[0].score > 1e18

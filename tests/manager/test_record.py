@@ -190,3 +190,29 @@ def test_an_empty_journal_is_no_study(tmp_path):
     (tmp_path / "journal.jsonl").write_text('{"event": "stu')
     with pytest.raises(StudyError, match="empty"):
         StudyRecord.read(tmp_path)
+
+
+def test_the_past_of_weights_follows_inheritance():
+    study = record()
+    give(study, Start(0, {"lr": 1}, 10), Start(1, {"lr": 2}, 10))
+    for trial in (0, 1):
+        study.apply({"event": "point", "trial": trial, "progress": 5, "metrics": {"loss": trial + 0.5}})
+        report(study, trial, 10, trial)
+    give(study, Set(1, {"lr": 3}, 15))
+    report(study, 1, 15, 2.0)
+    give(study, Inherit(0, 1, {"lr": 4}, 20), Resume(1, 20))
+    report(study, 1, 20, 9.0)
+    report(study, 0, 20, 3.0)
+    assert [(at, each["loss"]) for at, each in study.past(0)] == [(5, 1.5), (10, 1.0), (15, 2.0), (20, 3.0)]
+    assert [(at, each["loss"]) for at, each in study.past(1)] == [(5, 1.5), (10, 1.0), (15, 2.0), (20, 9.0)]
+
+
+def test_the_past_of_weights_that_went_back():
+    """Trial 0 was at 30 when it took over what trial 1 was at 10."""
+    study = record()
+    give(study, Start(0, {}, 30), Start(1, {}, 10))
+    report(study, 0, 30, 5.0)
+    report(study, 1, 10, 1.0)
+    give(study, Inherit(0, 1, {}, 40), Resume(1, 20))
+    report(study, 0, 40, 0.5)
+    assert [(at, each["loss"]) for at, each in study.past(0)] == [(10, 1.0), (40, 0.5)]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tests.manager.toys import STUDIES, networks, read, same, story, trainables, weights
 
-from shoal import search
+from shoal import merit, search
 from shoal.errors import StudyError
 from shoal.manager.journal import FILE, Journal
 from shoal.manager.snapshot import Snapshot
@@ -289,6 +289,56 @@ def test_two_processes_cannot_run_one_study(tmp_path):
             trainables(tmp_path).run(progress=False)
 
     trainables(tmp_path).run(progress=again)
+
+
+OBJECTIVES = {
+    "front": {"metric": ["accuracy", "parameters"]},
+    "time": {"metric": merit.TimeToReach("accuracy", 0.5)},
+    "penalised": {"metric": merit.Penalised("loss", 0.1)},
+}
+
+
+@pytest.mark.parametrize("changes", OBJECTIVES.values(), ids=OBJECTIVES)
+@pytest.mark.parametrize("strategy", [PBT(6, epochs=8, interval_epochs=2), search.ASHA(14, max_epochs=9)])
+def test_fronts_and_figures_survive(changes, strategy, killer, tmp_path):
+    changes = {**changes, "strategy": strategy}
+    undisturbed = networks(tmp_path / "undisturbed", **changes).run(progress=False)
+    result, kills = None, 0
+    while result is None:
+        killer(3000 + kills)
+        try:
+            result = networks(tmp_path / "killed", **changes).run(progress=False)
+        except Killed:
+            kills += 1
+    assert kills > 0
+    assert same(result, undisturbed)
+    assert story(tmp_path / "killed") == story(tmp_path / "undisturbed")
+    assert result.record.front == undisturbed.record.front == read(tmp_path / "killed").front
+    fronts = [[each.model.state(0).tobytes() for each in ended.front] for ended in (result, undisturbed)]
+    assert fronts[0] == fronts[1]
+    if isinstance(changes["metric"], list):
+        assert len(result.front) > 2, "there is something to keep"
+
+
+def test_seconds_that_were_told_stay_told_and_go_on(tmp_path):
+    """What a clock says is never the same again, so it comes from the journal and the snapshot."""
+
+    def study():
+        metric = merit.TimeToReach("accuracy", 0.5, on="seconds")
+        return networks(tmp_path, metric=metric, strategy=PBT(6, epochs=8, interval_epochs=2))
+
+    def die(record, stats):
+        if stats.number == 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        study().run(progress=die)
+    told = story(tmp_path)
+    result = study().run(progress=False)
+    assert story(tmp_path)[: len(told)] == told
+    for trial in result.trials:
+        seconds = [metrics["seconds"] for _, metrics in result.record.past(trial.id)]
+        assert seconds == sorted(set(seconds)), "they rise, over the restart and from donor to heir"
 
 
 def test_a_snapshot_takes_at_most_its_share_of_the_time(tmp_path):

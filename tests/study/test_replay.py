@@ -1,5 +1,7 @@
 """The winner of a study, trained again alone: the same metrics and the same weights, bit for bit."""
 
+from dataclasses import replace
+
 import pytest
 from tests.manager.toys import Walk, images, networks, trainables, weights
 
@@ -49,7 +51,7 @@ def test_the_winner_is_trained_again_bit_for_bit(name, threads, metric):
     study = networks(strategy=STRATEGIES[name], space=SPACE, threads=threads, metric=metric, seed=2)
     result = study.run(progress=False)
     replayed(result)
-    trials = {step.trial for step in result.record.best_descent}
+    trials = {step.trial for step in result.record.front[0].descent}
     assert (len(trials) > 1) == (name in INHERITS), "the winner has ancestors where weights are inherited"
 
 
@@ -57,7 +59,8 @@ def test_the_ancestors_ids_are_needed():
     """The same schedule under the winner's own id alone is another training."""
     result = networks(strategy=STRATEGIES["pbt"], space=SPACE).run(progress=False)
     record = result.record
-    record.best_descent = [Step(record.best, step.progress, step.config) for step in record.best_descent]
+    descent = [Step(record.best, step.progress, step.config) for step in record.front[0].descent]
+    record.front[0] = replace(record.front[0], descent=descent)
     again = result.replay()
     assert not again.same
     assert again.model.state(0).tobytes() != result.best.model.state(0).tobytes()

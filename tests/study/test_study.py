@@ -8,9 +8,10 @@ import pytest
 from tests.manager.toys import Walk, images, network, networks, trainables, weights
 
 import shoal
-from shoal import nn, search
+from shoal import merit, nn, search
 from shoal.errors import StudyError
 from shoal.manager import Listener
+from shoal.merit import COSTS
 from shoal.space import Bool, Choice, Float, Int, Space
 
 TRAIN, VALID, TEST = images(103, 0), images(50, 1), images(40, 2)
@@ -38,7 +39,7 @@ def test_the_result_is_all_that_a_user_wants():
     assert best.schedule == [(0, best.config)]
     assert best.progress == 3
     assert [len(trial.curve) for trial in result.trials] == [3] * 5
-    assert set(best.metrics) == {"train_loss", "loss", "accuracy"}
+    assert set(best.metrics) == {"train_loss", "loss", "accuracy", *COSTS}
     assert repr(result) == f"Result(5 trials, best accuracy {best.score:.6g} by trial {best.id})"
 
 
@@ -139,7 +140,7 @@ def test_regression_ranks_by_loss():
         optimizer="adam",
         metric="loss",
     ).run(progress=False)
-    assert set(result.best.metrics) == {"train_loss", "loss"}
+    assert set(result.best.metrics) == {"train_loss", "loss", *COSTS}
     assert result.best.score == min(trial.curve[-1][1]["loss"] for trial in result.trials)
 
 
@@ -262,6 +263,86 @@ def test_the_report_of_trainables_takes_metrics(tmp_path):
         result.report(TEST)
 
 
+# Figures of merit
+
+
+def size_and_skill(metrics):
+    return metrics["accuracy"] - metrics["parameters"] / 1e4
+
+
+def test_a_function_of_the_metrics_ranks():
+    result = study(metric=size_and_skill, mode="max").run(progress=False)
+    values = {trial.id: size_and_skill(trial.curve[-1][1]) for trial in result.trials}
+    assert result.best.id == max(values, key=values.get)
+    assert result.best.score == result.best.metrics["size_and_skill"] == values[result.best.id]
+
+
+def test_several_objectives_give_a_front_with_its_models(tmp_path):
+    result = study(
+        metric=["accuracy", "parameters"], strategy=search.Random(trials=12, epochs=2), directory=tmp_path
+    ).run(progress=False)
+    ends = [trial.curve[-1][1] for trial in result.trials]
+
+    def beaten(one):
+        return any(
+            other["accuracy"] >= one["accuracy"]
+            and other["parameters"] <= one["parameters"]
+            and (other["accuracy"], other["parameters"]) != (one["accuracy"], one["parameters"])
+            for other in ends
+        )
+
+    assert {(each.score, each.metrics["parameters"]) for each in result.front} == {
+        (end["accuracy"], end["parameters"]) for end in ends if not beaten(end)
+    }
+    assert [each.score for each in result.front] == sorted((each.score for each in result.front), reverse=True)
+    assert result.best.id == result.front[0].id
+    for place, each in enumerate(result.front, 1):
+        assert each.model.evaluate(VALID)["accuracy"][0] == each.score
+        saved = shoal.Population.load(tmp_path / f"front-{place}.safetensors")
+        np.testing.assert_array_equal(saved.state(0), each.model.state(0))
+    assert repr(result).endswith(f", {len(result.front)} on the front of accuracy, parameters)")
+
+
+def test_with_one_objective_the_front_is_the_best(tmp_path):
+    result = study(directory=tmp_path).run(progress=False)
+    assert [(each.id, each.progress) for each in result.front] == [(result.best.id, result.best.progress)]
+    assert not list(tmp_path.glob("front-*"))
+
+
+def test_a_trainable_may_have_several_objectives(tmp_path):
+    result = trainables(tmp_path, metric=["score", "first"], mode=["min", "max"]).run(progress=False)
+    assert len(result.front) > 1
+    for each in result.front:
+        assert each.metrics["first"] == each.model.x[0]
+    assert (tmp_path / "front-1.safetensors").exists()
+
+
+def test_a_clock_is_used_only_where_it_counts():
+    metric = merit.CostAt("inference_seconds", "accuracy", 0.0)
+    best = study(metric=metric).run(progress=False).best
+    assert best.score == best.metrics["inference_seconds"] > 0
+    assert "seconds" not in best.metrics
+
+
+def test_where_the_target_is_never_reached_the_nearest_is_best():
+    result = study(metric=merit.CostAt("parameters", "accuracy", 2.0)).run(progress=False)
+    assert result.best.score == np.inf
+    assert result.best.metrics["accuracy"] == max(trial.curve[-1][1]["accuracy"] for trial in result.trials)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "rule"),
+    [
+        (search.LCM(5, epochs=4), "strategy: LCM needs a single score to rank by, and metric has 2 objectives"),
+        (search.Median(5, epochs=4), "strategy: Median needs a single score"),
+        (search.ASHA(5, max_epochs=4, sampler="optuna"), r"strategy\.sampler: OptunaSampler needs a single score"),
+    ],
+)
+def test_who_cannot_rank_by_several_objectives_says_so_before(strategy, rule):
+    with pytest.raises(ValueError, match=rule):
+        study(metric=["accuracy", "parameters"], strategy=strategy)
+
+
 # Wrong arguments
 
 
@@ -294,7 +375,7 @@ def failing_network(config):
         ({"loss": "mse"}, "loss mse needs float targets"),
         ({"loss": "huber"}, "loss: must be one of cross_entropy, mse"),
         ({"optimizer": "lion"}, "optimizer: must be one of sgd, adam, .* got 'lion'"),
-        ({"metric": "f1"}, "metric: must be one of loss, train_loss, accuracy; got 'f1'"),
+        ({"metric": "f1"}, "metric: must be one of loss, train_loss, accuracy, parameters, .*; got 'f1'"),
         ({"mode": "min"}, "mode: must be \"max\" for the metric accuracy, got 'min'"),
         ({"mode": "biggest"}, "mode: must be \"max\" for the metric accuracy, got 'biggest'"),
         ({"device": "tpu"}, "device: .*'tpu'"),
@@ -542,7 +623,7 @@ def test_any_shape_and_kind_of_number_goes_through_a_snapshot(tmp_path):
         ({"factory": dict}, r"factory: dict has no method setup\(\)"),
         ({"factory": lambda: 1 / 0}, "factory: ZeroDivisionError: division by zero"),
         ({"mode": "best"}, "mode: must be one of min, max; got 'best'"),
-        ({"metric": 3}, "metric: must be the name of a metric, got 3"),
+        ({"metric": 3}, "metric: must be the name of a metric, a function or a figure of shoal.merit, got 3"),
     ],
 )
 def test_wrong_arguments_of_a_study_of_trainables(change, rule):

@@ -21,8 +21,10 @@ from shoal.manager.record import Metrics, StudyRecord, as_report
 from shoal.manager.replay import order_events, replay
 from shoal.manager.snapshot import Snapshot, State
 from shoal.manager.store import Store
-from shoal.manager.worker import Worker
-from shoal.search.protocol import Inherit, Order, Report, Set, Start, Stop, Strategy, rank_key
+from shoal.manager.worker import Worker, blame
+from shoal.merit import Objective, read_objectives
+from shoal.search.protocol import Inherit, Order, Report, Set, Start, Stop, Strategy
+from shoal.search.ranking import extended
 
 
 class Manager:
@@ -33,12 +35,13 @@ class Manager:
         worker: Trains; fresh as well.
         header: The ``study`` event.
         store: Where the study is kept; None keeps it in memory only.
+        objectives: What to rank by; by default what the header says.
         record_every: Distance of the points of a curve, in the study's unit; None for reports only.
         listener: Watches.
 
     Attributes:
         record: What has happened.
-        best_state: The state of the best trial at its best report.
+        front_states: The states of the trials of the record's front, at their reports.
     """
 
     def __init__(
@@ -48,13 +51,15 @@ class Manager:
         header: Event,
         *,
         store: Store | None = None,
+        objectives: Sequence[Objective] | None = None,
         record_every: int | None = None,
         listener: Listener | None = None,
     ) -> None:
         self.record = StudyRecord()
-        self.best_state: State | None = None
+        self.front_states: list[State] = []
         self._origins: dict[int, State] = {}  # what trainings began with that are under way, where their donors train
         self._strategy, self._worker, self._header, self._store = strategy, worker, header, store
+        self._objectives = read_objectives(header) if objectives is None else objectives
         self._every = record_every
         self._listener = listener or Listener()
 
@@ -75,7 +80,7 @@ class Manager:
         if not lines:
             self._note(self._header)
         replay(lines, self.record, self._strategy)
-        self.best_state, self._origins = snapshot.best, dict(snapshot.origins)
+        self.front_states, self._origins = snapshot.front, dict(snapshot.origins)
         for trial in self.record.trials.values():
             if trial.alive:
                 self._worker.restore(trial.id, trial.config, snapshot.states[trial.id])
@@ -119,7 +124,7 @@ class Manager:
         metrics = self._worker.train(targets) if targets else {}
         outcomes = [self._outcome(trial, targets.get(trial, 0), metrics.get(trial, {})) for trial in running]
         reports = [event for event in outcomes if event["event"] == "report"]
-        self._keep_best(map(as_report, reports))  # before an order overwrites it
+        self._keep_front(map(as_report, reports))  # before an order overwrites them
         for event in outcomes:
             if event["event"] == "point":
                 self._note(event)
@@ -138,24 +143,30 @@ class Manager:
     def _outcome(self, trial: int, progress: int, metrics: Metrics) -> Event:
         """Return a point, or a report at the trial's ``until``: a diverged trial gets there without being trained."""
         until = self.record.running[trial]
-        score = self._score(trial, metrics)
-        if not math.isfinite(score):
+        scores = [self._score(trial, progress, metrics, each) for each in self._objectives] if metrics else [math.inf]
+        if not all(map(math.isfinite, scores)):
             return {"event": "report", "trial": trial, "progress": until, "score": None, "metrics": {}}
-        point = {"event": "point", "trial": trial, "progress": progress, "metrics": metrics}
-        return point if progress < until else {**point, "event": "report", "score": score}
+        figures = {each.label: each.figure(score) for each, score in zip(self._objectives, scores, strict=True)}
+        point = {"event": "point", "trial": trial, "progress": progress, "metrics": metrics | figures}
+        if progress < until:
+            return point
+        several = {"objectives": scores} if len(scores) > 1 else {}
+        return {**point, "event": "report", "score": scores[0], **several}
 
-    def _score(self, trial: int, metrics: Metrics) -> float:
-        if not metrics:
-            return math.inf
-        name = self._header["metric"]
-        if name not in metrics:
-            raise StudyError(f"metric: trial {trial} returned {', '.join(metrics)}, but no {name!r}")
-        return -metrics[name] if self._header["mode"] == "max" else metrics[name]
+    def _score(self, trial: int, progress: int, metrics: Metrics, objective: Objective) -> float:
+        for name in objective.merit.needs:
+            if name not in metrics:
+                raise StudyError(f"metric: trial {trial} returned {', '.join(metrics)}, but no {name!r}")
+        now, past = (progress, metrics), self.record.past(trial)
+        config = self.record.trials[trial].config
+        return blame(trial, config, f"metric {objective.label}", lambda: objective.score(now, past))
 
-    def _keep_best(self, reports: Iterable[Report]) -> None:
-        best = min(reports, key=rank_key, default=None)
-        if best is not None and self.record.improves(best):
-            self.best_state = self._worker.state(best.trial)
+    def _keep_front(self, reports: Iterable[Report]) -> None:
+        front = [leader.report for leader in self.record.front]
+        known = {id(report): state for report, state in zip(front, self.front_states, strict=True)}
+        for report in reports:
+            front = extended(front, report)
+        self.front_states = [known[id(each)] if id(each) in known else self._worker.state(each.trial) for each in front]
 
     def _carry_out(self, orders: Sequence[Order]) -> None:
         for event in order_events(orders, self.record):
@@ -196,4 +207,4 @@ class Manager:
     def _save(self) -> None:
         if self._store is not None:
             states = {trial.id: self._worker.state(trial.id) for trial in self.record.trials.values() if trial.alive}
-            self.record.apply(self._store.save(Snapshot(states, self.best_state, self._origins), self._seconds))
+            self.record.apply(self._store.save(Snapshot(states, self.front_states, self._origins), self._seconds))

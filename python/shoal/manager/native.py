@@ -7,7 +7,8 @@ keyed by its id.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal.data import Dataset
+from shoal.manager.costs import Costs, costs
 from shoal.manager.interrupts import aside
 from shoal.manager.record import Layers, Metrics
 from shoal.manager.snapshot import State
@@ -40,8 +42,10 @@ class _Member:
     trial: int
     config: Config
     network: Sequential
+    costs: Costs
     row: int | None = None
     parked: NDArray[np.uint8] | None = None
+    seconds: float = 0.0  # that its weights were trained
 
 
 class NativeWorker:
@@ -54,13 +58,26 @@ class NativeWorker:
         rows: Members trained at a time.
         unit: What progress counts.
         options: Of the population: optimizer, loss, seed, device, threads.
+        times: Which of ``"seconds"`` and ``"inference_seconds"`` are among the metrics. The first are a trial's share
+            of the time that training took, inherited with the weights: a round's time is divided in proportion to the
+            multiply-adds of the samples trained on. The second are what predicting the validation data takes, for one
+            sample, the shortest of three times, measured once for each structure.
     """
 
     def __init__(
-        self, network: Network, train: Dataset, valid: Dataset, *, rows: int, unit: Unit, options: Mapping[str, Any]
+        self,
+        network: Network,
+        train: Dataset,
+        valid: Dataset,
+        *,
+        rows: int,
+        unit: Unit,
+        options: Mapping[str, Any],
+        times: Collection[str] = (),
     ) -> None:
         self._network, self._train, self._valid = network, train, valid
-        self._rows, self._unit, self._options = rows, unit, options
+        self._rows, self._unit, self._options, self._times = rows, unit, options, times
+        self._inference: dict[Any, float] = {}  # seconds a sample, by structure
         self._members: dict[int, _Member] = {}  # by trial
         self._population: Population | None = None
 
@@ -71,25 +88,28 @@ class NativeWorker:
 
     def start(self, trial: int, config: Config) -> None:
         """Make a fresh member; it gets a row when it is trained."""
-        self._members[trial] = _Member(trial, config, self._make(trial, config))
+        self._members[trial] = self._member(trial, config)
 
     def restore(self, trial: int, config: Config, state: State) -> None:
         """Make a member that goes on from a state."""
-        self._members[trial] = _Member(trial, config, self._make(trial, config), parked=state.get("member"))
+        member = self._members[trial] = self._member(trial, config)
+        member.parked, member.seconds = state.get("member"), float(state.get("seconds", 0.0))
 
     def inherit(self, moves: Sequence[tuple[int, int, Config]], origins: Mapping[int, State]) -> dict[int, Layers]:
         """Replace each heir's state by its donor's, or by what fits of it where its config makes another structure."""
         states = [origins[donor] if donor in origins else self.state(donor) for _, donor, _ in moves]
-        donors = [
-            (self._members[donor].network, state["member"]) for (_, donor, _), state in zip(moves, states, strict=True)
-        ]
+        networks = [self._members[donor].network for _, donor, _ in moves]
         changed: dict[int, Layers] = {}
-        for (heir, _, config), (network, block) in zip(moves, donors, strict=True):
-            member = self._members[heir]
-            self._change(member, config, self._make(heir, config))
-            if member.network.structure != network.structure:
-                block, changed[heir] = self._adapt(block, network, member)
+        for (heir, _, config), network, state in zip(moves, networks, states, strict=True):
+            member, block, own = self._members[heir], state["member"], self._make(heir, config)
+            if own.structure != network.structure:
+                pair = blame(heir, config, "its network", lambda: self._pair(heir, network, own))  # noqa: B023  called now
+                pair.load_state(0, block)
+                changed[heir] = pair.inherit(0, 1)
+                block = pair.state(1)
+            self._change(member, config, own)
             self._load(member, block)
+            member.seconds = float(state.get("seconds", 0.0))
         return changed
 
     def set(self, trial: int, config: Config) -> None:
@@ -108,16 +128,12 @@ class NativeWorker:
             self._resident().set(member.row, **hot)
         elif member.row is not None:
             self._park(member)  # given a row again, it is set up with this config, and defaults for what that lacks
-        member.config, member.network = config, network
+        member.config, member.network, member.costs = config, network, costs(network, self._train.shape)
 
-    def _adapt(self, block: NDArray[np.uint8], donor: Sequential, heir: _Member) -> tuple[NDArray[np.uint8], Layers]:
-        """Return the heir's block with what fits of a donor's, and what became of its layers."""
+    def _pair(self, heir: int, *networks: Sequential) -> Population:
+        """Return a donor's network and its heir's, in which what fits can be inherited."""
         options = {**self._options, "device": "cpu", "threads": 1, "input_shape": self._train.shape}
-        networks, ids = [donor, heir.network], [heir.trial] * 2
-        pair = blame(heir.trial, heir.config, "its network", lambda: Population(networks, ids=ids, **options))
-        pair.load_state(0, block)
-        layers = pair.inherit(0, 1)
-        return pair.state(1), layers
+        return Population(networks, ids=[heir] * 2, **options)
 
     def _load(self, member: _Member, block: NDArray[np.uint8]) -> None:
         if member.row is None:
@@ -133,26 +149,64 @@ class NativeWorker:
         """Train members to their targets and evaluate those that have not diverged."""
         rows = self._place(targets)
         population = self._resident()
-        done = population.epochs if self._unit == "epochs" else population.steps
+        before = population.steps
+        done = population.epochs if self._unit == "epochs" else before
         left = np.zeros(self._rows, np.int64)
         for trial, row in rows.items():
             left[row] = targets[trial] - done[row]
         steps, epochs = (None, left) if self._unit == "epochs" else (left, None)
+        begun = time.perf_counter()
         losses = aside(lambda: population.train(self._train, steps, epochs=epochs))
+        self._charge(time.perf_counter() - begun, rows, population.steps - before)
         diverged = population.diverged
         healthy = {trial: row for trial, row in rows.items() if not diverged[row]}
         values = aside(lambda: population.evaluate(self._valid, members=list(healthy.values())))
+        taken = {"steps": population.steps, "epochs": population.epochs}
         return {
-            trial: {"train_loss": float(losses[row]), **{name: float(value[i]) for name, value in values.items()}}
+            trial: {
+                "train_loss": float(losses[row]),
+                **{name: float(value[i]) for name, value in values.items()},
+                **{name: float(value) for name, value in vars(self._members[trial].costs).items()},
+                **{name: float(value[row]) for name, value in taken.items()},
+                **self._clocked(self._members[trial], row),
+            }
             for i, (trial, row) in enumerate(healthy.items())
         }
 
+    def _charge(self, seconds: float, rows: Mapping[int, int], steps: NDArray[np.int64]) -> None:
+        """Divide the time of a round among the trials that were trained in it."""
+        if "seconds" not in self._times:
+            return
+        members = {row: self._members[trial] for trial, row in rows.items()}
+        batch = {row: self._resident().hyperparameters(row)["batch_size"] for row in members}
+        work = {row: member.costs.multiply_adds * batch[row] * int(steps[row]) for row, member in members.items()}
+        for row, member in members.items():
+            member.seconds += seconds * work[row] / max(1, sum(work.values()))
+
+    def _clocked(self, member: _Member, row: int) -> Metrics:
+        """Return the times that were asked for."""
+        times: Metrics = {}
+        if "seconds" in self._times:
+            times["seconds"] = member.seconds
+        if "inference_seconds" in self._times:
+            structure = member.network.structure
+            if structure not in self._inference:
+                self._inference[structure] = min(self._predict(row) for _ in range(3)) / len(self._valid)
+            times["inference_seconds"] = self._inference[structure]
+        return times
+
+    def _predict(self, row: int) -> float:
+        begun = time.perf_counter()
+        self._resident().predict(self._valid, row)
+        return time.perf_counter() - begun
+
     def state(self, trial: int) -> State:
-        """Return a copy of a member's block; a fresh one has none yet."""
+        """Return a copy of a member's block, and its seconds where they count; a fresh one has no block yet."""
         member = self._members[trial]
+        clock = {"seconds": np.array(member.seconds)} if "seconds" in self._times else {}
         if member.row is not None:
-            return {"member": self._resident().state(member.row).copy()}
-        return {} if member.parked is None else {"member": member.parked.copy()}
+            return {"member": self._resident().state(member.row).copy(), **clock}
+        return {} if member.parked is None else {"member": member.parked.copy(), **clock}
 
     def model(self, trial: int, config: Config, state: State) -> Population:
         """Return a state as a population of one."""
@@ -162,6 +216,10 @@ class NativeWorker:
         population.load_state(0, state["member"])
         population.train(self._train, steps=0)  # it takes over the data's normalisation, nothing else
         return population
+
+    def _member(self, trial: int, config: Config) -> _Member:
+        network = self._make(trial, config)
+        return _Member(trial, config, network, costs(network, self._train.shape))
 
     def _make(self, trial: int, config: Config) -> Sequential:
         return blame(trial, config, "network(config)", lambda: self._network(dict(config)))

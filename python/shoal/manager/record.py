@@ -13,21 +13,23 @@ The manager keeps its books in a record while it runs; a report reads one from t
                 inherit   config old until progress donor donor_progress donor_changes
     layers    trial layers                            what became of an heir whose structure is not its donor's
     point     trial progress metrics                  a point of the curve between two reports
-    report    trial progress score metrics            a point of the curve that the strategy saw
+    report    trial progress score metrics            a point of the curve that the strategy saw; where there are
+                                                      several objectives, also objectives
     snapshot  number file seconds                     all states are on disk
     end       seconds
 
 ``progress`` and ``until`` count the study's ``unit``. ``score`` is what the strategy ranks by, lower is better; null
-(not finite) means diverged somewhere up to ``progress``, and ``metrics`` is empty then. ``old`` is the config before
-the order. An heir goes on from its donor's progress, which for a donor in training is the one that this training began
-at; ``donor_changes`` counts the donor's starts, sets and inherits so far. ``layers`` says of each layer of the heir
-whether it is the donor's (true) or fresh (false); it follows the orders.
+(not finite) means diverged somewhere up to ``progress``, and ``metrics`` is empty then. Of several ``objectives`` it is
+the first. Figures of merit are among the metrics, as people count them; null where a target was not reached. ``old`` is
+the config before the order. An heir goes on from its donor's progress, which for a donor in training is the one that
+this training began at; ``donor_changes`` counts the donor's starts, sets and inherits so far. ``layers`` says of each
+layer of the heir whether it is the donor's (true) or fresh (false); it follows the orders.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,7 +37,9 @@ from typing import Any, Literal, TypeAlias
 
 from shoal.errors import StudyError
 from shoal.manager.journal import Event, journal_path, read_journal
-from shoal.search.protocol import Config, Report, rank_key
+from shoal.merit import Objective, read_objectives
+from shoal.search.protocol import Config, Report
+from shoal.search.ranking import extended
 
 FORMAT = 1
 
@@ -74,6 +78,28 @@ class Step:
     trial: int
     progress: int
     config: Config
+
+
+@dataclass(frozen=True)
+class Leader:
+    """A report that no other dominates, and how its trial came to it.
+
+    Attributes:
+        report: The report.
+        descent: The steps that led to it, inheritance followed back to the start.
+        changes: How many starts, sets and inherits the trial had behind it then.
+        since: Progress at which the training began whose mean loss is its ``train_loss``.
+    """
+
+    report: Report
+    descent: list[Step]
+    changes: int
+    since: int
+
+    @property
+    def schedule(self) -> list[tuple[int, Config]]:
+        """The (progress, config) steps that led to it."""
+        return _schedule(self.descent)
 
 
 @dataclass
@@ -124,10 +150,8 @@ class StudyRecord:
         trials: By id.
         running: Trials that are to be trained, with their ``until``, in the order in which they were ordered to.
         spent: Progress made, summed over trials, in the study's unit; a diverged trial counts up to its ``until``.
-        best_report: The best report ever, None before the first finite one.
-        best_descent: The steps that led to it, inheritance followed back to the start.
-        best_changes: How many starts, sets and inherits the best trial had behind it then.
-        best_since: Progress at which the training began whose mean loss is its ``train_loss``.
+        front: The reports that no report ever made dominates, best in the first objective first; with one objective
+            the best report alone.
         seconds: Time spent up to the last snapshot.
         ended: The study has come to its end.
     """
@@ -137,10 +161,7 @@ class StudyRecord:
         self.trials: dict[int, Trial] = {}
         self.running: dict[int, int] = {}
         self.spent = 0
-        self.best_report: Report | None = None
-        self.best_descent: list[Step] = []
-        self.best_changes = 0
-        self.best_since = 0
+        self.front: list[Leader] = []
         self.seconds = 0.0
         self.ended = False
 
@@ -161,6 +182,21 @@ class StudyRecord:
         return record
 
     @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What the trials are ranked by."""
+        return read_objectives(self.header)
+
+    @property
+    def best_report(self) -> Report | None:
+        """The best report ever, None before the first finite one; of several objectives, the best in the first."""
+        return self.front[0].report if self.front else None
+
+    @property
+    def best_schedule(self) -> list[tuple[int, Config]]:
+        """The (progress, config) steps that led to it, inheritance followed back to the start."""
+        return self.front[0].schedule if self.front else []
+
+    @property
     def best(self) -> int | None:
         """The id of the trial with the best report ever."""
         return None if self.best_report is None else self.best_report.trial
@@ -175,14 +211,14 @@ class StudyRecord:
         """How far the best trial was when it reported its best score."""
         return 0 if self.best_report is None else self.best_report.progress
 
-    @property
-    def best_schedule(self) -> list[tuple[int, Config]]:
-        """The (progress, config) steps that led to the best report."""
-        return _schedule(self.best_descent)
-
     def figure(self, score: float) -> float:
         """Return a score as the user counts it: in the metric's own direction."""
-        return -score if self.header["mode"] == "max" else score
+        return self.objectives[0].figure(score)
+
+    def figures(self, report: Report) -> tuple[float, ...]:
+        """Return the value of each objective in a report, as the user counts it."""
+        scores = report.objectives or (report.score,)
+        return tuple(each.figure(score) for each, score in zip(self.objectives, scores, strict=False))
 
     def schedule(self, trial: int, progress: int | None = None) -> list[tuple[int, Config]]:
         """Return the (progress, config) steps that made the weights of a trial, back through its donors to the start.
@@ -204,12 +240,22 @@ class StudyRecord:
             trial, count = (trial, count - 1) if change.donor is None else (change.donor, change.donor_changes)
         return steps[::-1]
 
-    def improves(self, report: Report) -> bool:
-        """Tell whether this report beats the best. Of equal ones the lower id and the earlier progress win."""
-        if not math.isfinite(report.score):
-            return False
-        best = self.best_report
-        return best is None or (rank_key(report), report.progress) < (rank_key(best), best.progress)
+    def past(self, trial: int) -> Iterator[tuple[int, Metrics]]:
+        """Yield the points of the curve that led to a trial's present weights, inheritance followed back to the start.
+
+        The oldest comes first. Nothing is done before the first is asked for.
+        """
+        pieces: list[Sequence[tuple[int, Metrics]]] = []
+        count, end = len(self.trials[trial].changes), math.inf
+        while count:
+            change, *later = self.trials[trial].changes[count - 1 : count + 1]
+            points = self.trials[trial].curve[change.points : later[0].points if later else None]
+            pieces.append([point for point in points if point[0] <= end])
+            count -= 1
+            if change.donor is not None:
+                trial, count, end = change.donor, change.donor_changes, change.progress
+        for piece in reversed(pieces):
+            yield from piece
 
     def apply(self, event: Event) -> None:
         """Take the next event.
@@ -278,10 +324,13 @@ class StudyRecord:
         trial.diverged = not math.isfinite(report.score)
         trial.status = "waiting"
         self.running.pop(trial.id, None)
-        if self.improves(report):
-            self.best_report, self.best_since = report, since
-            self.best_changes = len(trial.changes)
-            self.best_descent = self._descent(trial.id, self.best_changes)
+        known = {id(leader.report): leader for leader in self.front}
+        reports = extended([leader.report for leader in self.front], report)
+        self.front = [known.get(id(each)) or self._leader(each, since) for each in reports]
+
+    def _leader(self, report: Report, since: int) -> Leader:
+        changes = len(self.trials[report.trial].changes)
+        return Leader(report, self._descent(report.trial, changes), changes, since)
 
 
 def _schedule(descent: Iterable[Step]) -> list[tuple[int, Config]]:
@@ -304,7 +353,11 @@ def as_report(event: Event) -> Report:
     """Return the report as the strategy saw it: a score that is not finite is inf."""
     score = _number(event["score"])
     return Report(
-        event["trial"], event["progress"], math.inf if math.isnan(score) else score, numbers(event["metrics"])
+        event["trial"],
+        event["progress"],
+        math.inf if math.isnan(score) else score,
+        numbers(event["metrics"]),
+        tuple(event.get("objectives", ())),
     )
 
 

@@ -1,7 +1,7 @@
-"""Snapshots: the states of all living trials and of the best one, in one file that appears whole or not at all.
+"""Snapshots: the states of all living trials and of the front, in one file that appears whole or not at all.
 
-Its arrays are named ``<trial>/<name>``, ``best/<name>`` and ``origin-<trial>/<name>``. The parts are also listed, as a
-state may hold no array.
+Its arrays are named ``<trial>/<name>``, ``front<place>/<name>`` and ``origin-<trial>/<name>``. The parts are
+also listed, as a state may hold no array.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ class Snapshot:
     """What a journal does not tell: trained weights."""
 
     states: dict[int, State] = field(default_factory=dict)  # by trial
-    best: State | None = None
+    front: list[State] = field(default_factory=list)  # as the record's; with one objective, that of the best alone
     origins: dict[int, State] = field(default_factory=dict)  # by trial: what a training began with that is under way
 
     def write(self, path: Path) -> None:
         """Write the file."""
         parts = {str(trial): state for trial, state in self.states.items()}
         parts |= {f"{_ORIGIN}{trial}": state for trial, state in self.origins.items()}
-        if self.best is not None:
-            parts["best"] = self.best
+        parts |= {f"front{place}": state for place, state in enumerate(self.front)}
         arrays = {f"{part}/{name}": array for part, state in parts.items() for name, array in state.items()}
         files.write(path, arrays, {"parts": list(parts)})
 
@@ -50,8 +49,8 @@ class Snapshot:
             for key, array in arrays.items():
                 part, _, name = key.partition("/")
                 parts[part][name] = array
-            best = parts.pop("best", None)
+            front = [parts.pop(part) for part in description["parts"] if part.startswith("front")]
             origins = {int(part[len(_ORIGIN) :]): parts.pop(part) for part in list(parts) if part.startswith(_ORIGIN)}
-            return cls({int(trial): state for trial, state in parts.items()}, best, origins)
+            return cls({int(trial): state for trial, state in parts.items()}, front, origins)
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise StudyError(f"{path}: not a snapshot that can be read: {error}") from None

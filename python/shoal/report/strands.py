@@ -47,10 +47,11 @@ def strands(record: StudyRecord, metric: str) -> list[Strand]:
 
 def descent(record: StudyRecord, pieces: Sequence[Strand]) -> list[int]:
     """The strands that led to the best report, oldest first."""
-    if record.best is None:
+    if not record.front:
         return []
-    lives = [i for i, piece in enumerate(pieces) if piece.trial == record.best]
-    index: int | None = lives[_inherited(record.trials[record.best].changes[: record.best_changes])]
+    leader = record.front[0]
+    lives = [i for i, piece in enumerate(pieces) if piece.trial == leader.report.trial]
+    index: int | None = lives[_inherited(record.trials[leader.report.trial].changes[: leader.changes])]
     line = []
     while index is not None:
         line.append(index)

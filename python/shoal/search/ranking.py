@@ -50,9 +50,10 @@ def dominates(one: Report, other: Report) -> bool:
 
 
 def extended(front: Sequence[Report], report: Report) -> list[Report]:
-    """Return the reports that none of a front and one more dominates; of equal ones, the first by rank and progress.
+    """Return the reports of a front and one more that no other dominates.
 
-    With one objective it holds at most one: the best.
+    Of equal ones the first by rank and progress stays. They are in the order of `rank_key`, so the best in the first
+    objective comes first. With one objective there is at most one: the best.
     """
 
     def yields(one: Report, other: Report) -> bool:
@@ -62,7 +63,7 @@ def extended(front: Sequence[Report], report: Report) -> list[Report]:
 
     if report.diverged or any(yields(report, each) for each in front):
         return list(front)
-    return [*(each for each in front if not yields(each, report)), report]
+    return sorted([*(each for each in front if not yields(each, report)), report], key=rank_key)
 
 
 def fronts(values: Floats) -> list[list[int]]:

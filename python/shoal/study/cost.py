@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +11,7 @@ import numpy as np
 
 from shoal import nn
 from shoal.data import Dataset
-from shoal.nn import pair
+from shoal.manager.costs import costs
 from shoal.population import Population
 from shoal.search.protocol import Unit
 
@@ -40,48 +39,9 @@ def training_flop(network: nn.Sequential, shape: tuple[int, ...]) -> int:
     Each weighted layer has three, forward, by weights and by inputs, of a multiplication and an addition a term; what
     comes first needs none by inputs.
     """
-    terms, _ = _through(network.layers, shape)
-    return 6 * sum(terms) - 2 * sum(terms[:1])
-
-
-def _through(layers: Iterable[nn.Layer], shape: tuple[int, ...]) -> tuple[list[int], tuple[int, ...]]:
-    """Return the multiply-adds of each weighted layer on the way forward, and the shape behind the last one."""
-    terms = []
-    for layer in layers:
-        match layer:
-            case nn.Dense():
-                terms.append(math.prod(shape) * layer.units)
-                shape = (layer.units,)
-            case nn.Conv2d():
-                inputs = math.prod(pair(layer.kernel)) * _channels(shape)
-                shape = (*_windows(shape, layer.kernel, layer.stride, layer.padding), layer.filters)
-                terms.append(math.prod(shape) * inputs)
-            case nn.MaxPool2d() | nn.AvgPool2d():
-                shape = (*_windows(shape, layer.size, layer.step, layer.padding), _channels(shape))
-            case nn.GlobalAvgPool2d():
-                shape = (_channels(shape),)
-            case nn.Residual():
-                shortcut, _ = _through(layer.shortcut, shape)
-                branch, shape = _through(layer.layers, shape)
-                terms += branch + shortcut
-    return terms, shape
-
-
-def _channels(shape: tuple[int, ...]) -> int:
-    return shape[2] if len(shape) == 3 else 1
-
-
-def _windows(shape: tuple[int, ...], size: nn.Size, stride: nn.Size, padding: str | nn.Size) -> tuple[int, int]:
-    """Return how many windows fit into an image, in height and width."""
-    if padding == "same":
-        height, width = (-(-length // step) for length, step in zip(shape, pair(stride), strict=False))
-        return height, width
-    around = (0, 0) if isinstance(padding, str) else pair(padding)
-    height, width = (
-        (length + 2 * rim - window) // step + 1
-        for length, rim, window, step in zip(shape, around, pair(size), pair(stride), strict=False)
-    )
-    return height, width
+    heads = (nn.Sequential(network.layers[:count]) for count in range(1, len(network.layers) + 1))
+    first = next((terms for head in heads if (terms := costs(head, shape).multiply_adds)), 0)
+    return 6 * costs(network, shape).multiply_adds - 2 * first
 
 
 def measure(population: Population, train: Dataset, valid: Dataset, unit: Unit, every: int | None) -> Cost:

@@ -57,7 +57,7 @@ class Lines(Listener):
         line = f"{record.spent} of {self._plan.budget} {self._plan.unit}, {seconds:.1f} s"
         if record.best is not None:
             best = record.figure(record.best_score)
-            line += f", best {record.header['metric']} {best:.4g} by trial {record.best}"
+            line += f", best {record.objectives[0].label} {best:.4g} by trial {record.best}"
         print(line, file=sys.stderr)
 
 

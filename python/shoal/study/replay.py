@@ -27,7 +27,7 @@ class Replay:
         schedule: The (progress, config) steps of its training.
         progress: Where it ended.
         unit: What progress counts.
-        recorded: The metrics that the study reported there.
+        recorded: The metrics that the study reported there, without figures of merit and times.
         metrics: The metrics now; empty if it has diverged.
         model: What it is now, as ``Best.model``.
     """
@@ -58,19 +58,20 @@ def replay(record: StudyRecord, space: Space, worker: Worker) -> Replay:
     Raises:
         StudyError: No trial ever reported a finite score.
     """
-    best = record.best_report
-    if best is None:
+    if not record.front:
         raise StudyError(f"all {len(record.trials)} trials diverged, so there is none to replay")
-    steps = [Step(step.trial, step.progress, space.check(step.config)) for step in record.best_descent]
+    leader = record.front[0]
+    steps = [Step(step.trial, step.progress, space.check(step.config)) for step in leader.descent]
     last = steps[-1]
     worker.start(steps[0].trial, steps[0].config)
     for step, following in pairwise(steps):
         _train(worker, step.trial, step.progress, following.progress)
         _hand_over(worker, step, following)
-    _train(worker, last.trial, last.progress, record.best_since)
-    metrics = _train(worker, last.trial, record.best_since, best.progress)
+    _train(worker, last.trial, last.progress, leader.since)
+    metrics, best = _train(worker, last.trial, leader.since, leader.report.progress), leader.report
+    recorded = {name: value for name, value in best.metrics.items() if name in metrics or not metrics}
     model, unit = worker.model(last.trial, last.config, worker.state(last.trial)), record.header["unit"]
-    return Replay(best.trial, record.best_schedule, best.progress, unit, dict(best.metrics), metrics, model)
+    return Replay(best.trial, leader.schedule, best.progress, unit, recorded, metrics, model)
 
 
 def _train(worker: Worker, trial: int, since: int, until: int) -> Metrics:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ from shoal.study.replay import Replay
 
 @dataclass(frozen=True)
 class Best:
-    """The trial with the best report, at that report.
+    """The trial with the best report, or one of the front, at that report.
 
     Attributes:
         id: Of the trial.
         config: What it trained with.
-        score: Its metric, as the user counts it.
-        metrics: All its metrics.
+        score: Its metric, as the user counts it; of several objectives the first.
+        metrics: All its metrics, figures of merit among them.
         progress: How far it was.
         schedule: The (progress, config) steps from its first ancestor on that led to its weights.
         model: A `shoal.Population` of one with its weights; in a study of trainables, a trainable that has loaded them.
@@ -47,16 +47,17 @@ class Result:
     """
 
     def __init__(
-        self, record: StudyRecord, model: Any, directory: Path | None, again: Callable[[StudyRecord], Replay]
+        self, record: StudyRecord, models: Sequence[Any], directory: Path | None, again: Callable[[StudyRecord], Replay]
     ) -> None:
         self.record, self.directory = record, directory
-        self._model, self._again = model, again
+        self._models, self._again = models, again
 
     def __repr__(self) -> str:
         if self.record.best is None:
             return f"Result({len(self.trials)} trials, all diverged)"
-        metric = self.record.header["metric"]
-        return f"Result({len(self.trials)} trials, best {metric} {self.best.score:.6g} by trial {self.best.id})"
+        metric, *others = (each.label for each in self.record.objectives)
+        front = f", {len(self.front)} on the front of {', '.join([metric, *others])}" if others else ""
+        return f"Result({len(self.trials)} trials, best {metric} {self.best.score:.6g} by trial {self.best.id}{front})"
 
     @property
     def trials(self) -> list[Trial]:
@@ -65,23 +66,35 @@ class Result:
 
     @property
     def best(self) -> Best:
-        """The best trial.
+        """The best trial; of several objectives, the one of the front that is best in the first.
 
         Raises:
             StudyError: No trial ever reported a finite score.
         """
-        report = self.record.best_report
-        if report is None:
+        if not self.record.front:
             raise StudyError(f"all {len(self.trials)} trials diverged, so none is best")
-        schedule = self.record.best_schedule
+        return self._standing(0)
+
+    @property
+    def front(self) -> list[Best]:
+        """The Pareto front: the trials at those of their reports that no report of any trial dominates.
+
+        One report dominates another if it is nowhere worse and somewhere better; of equal ones the first is here. A
+        trial may appear at several reports. The best in the first objective comes first. With one objective there is
+        the best trial alone; where all have diverged, nobody.
+        """
+        return [self._standing(place) for place in range(len(self.record.front))]
+
+    def _standing(self, place: int) -> Best:
+        leader = self.record.front[place]
         return Best(
-            id=report.trial,
-            config=schedule[-1][1],
-            score=self.record.figure(report.score),
-            metrics=dict(report.metrics),
-            progress=report.progress,
-            schedule=schedule,
-            model=self._model,
+            id=leader.report.trial,
+            config=leader.schedule[-1][1],
+            score=self.record.figure(leader.report.score),
+            metrics=dict(leader.report.metrics),
+            progress=leader.report.progress,
+            schedule=leader.schedule,
+            model=self._models[place],
         )
 
     def replay(self) -> Replay:

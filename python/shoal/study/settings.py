@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from shoal import rules
-from shoal.search import Search, Strategy
+from shoal.merit import COSTS, TIMES, objectives
+from shoal.search import Sampler, Search, Strategy
 from shoal.space import Space
 
 
 class Settings:
-    """Arguments of `shoal.Study`, plain and checked; see there."""
+    """Arguments of `shoal.Study`, plain and checked; see there. ``known``: the task's metrics, if it knows them."""
 
     def __init__(
         self,
         space: Space | Mapping[str, Any],
         strategy: Search,
-        metric: str,
-        mode: str | None,
+        metric: Any,
+        mode: Any,
+        known: Mapping[str, str] | None,
         seed: int,
         directory: str | os.PathLike[str] | None,
         rows: int | None,
@@ -33,7 +35,9 @@ class Settings:
             raise ValueError(f"strategy: must be a search strategy such as search.PBT(...), got {strategy!r}")
         self.strategy = strategy
         self.plan = self.bind().plan()
-        self.metric, self.mode = metric, mode
+        costs = dict.fromkeys((*COSTS, *TIMES), "min")
+        self.objectives = objectives(metric, mode, None if known is None else {**known, **costs})
+        self._check_several()
         self.directory = None if directory is None else _directory(directory)
         self.rows = None if rows is None else rules.integer(rows, "rows", low=1)
         every = 1 if record_every is None and self.plan.unit == "epochs" else record_every
@@ -47,16 +51,20 @@ class Settings:
         except ValueError as error:
             raise ValueError(f"strategy.{error}") from None
 
-    def direction(self, known: Mapping[str, str] | None) -> str:
-        """Return whether the metric's "min" or "max" is best; ``known`` are the task's metrics, if it knows them."""
-        if known is None:
-            if not isinstance(self.metric, str):
-                raise ValueError(f"metric: must be the name of a metric, got {self.metric!r}")
-            return rules.choice(self.mode, "mode", ("min", "max"))
-        right = known[rules.choice(self.metric, "metric", known)]
-        if self.mode not in (None, right):
-            raise ValueError(f'mode: must be "{right}" for the metric {self.metric}, got {self.mode!r}')
-        return right
+    @property
+    def needs(self) -> set[str]:
+        """The metrics that the objectives are made of, as far as one can tell."""
+        return {name for each in self.objectives for name in each.merit.needs}
+
+    def _check_several(self) -> None:
+        if len(self.objectives) == 1:
+            return
+        rule = f"needs a single score to rank by, and metric has {len(self.objectives)} objectives"
+        if not self.strategy.several:
+            raise ValueError(f"strategy: {type(self.strategy).__name__} {rule}")
+        sampler = getattr(self.strategy, "sampler", None)
+        if isinstance(sampler, Sampler) and not sampler.several:
+            raise ValueError(f"strategy.sampler: {type(sampler).__name__} {rule}")
 
 
 def _directory(given: str | os.PathLike[str]) -> Path:

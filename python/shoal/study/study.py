@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from shoal.data import Dataset
 from shoal.errors import StudyError
@@ -13,8 +14,10 @@ from shoal.manager.journal import Event
 from shoal.manager.manager import Manager
 from shoal.manager.native import Network
 from shoal.manager.record import FORMAT, StudyRecord
+from shoal.manager.snapshot import State
 from shoal.manager.store import Store
 from shoal.manager.worker import Worker
+from shoal.merit import Merit, describe_objectives
 from shoal.population import Population, __version__, files
 from shoal.search import Search
 from shoal.search.protocol import Plan
@@ -22,10 +25,12 @@ from shoal.space import Space
 from shoal.study.cost import duration
 from shoal.study.progress import Progress, listener
 from shoal.study.replay import Replay, replay
-from shoal.study.result import Result
+from shoal.study.result import Best, Result
 from shoal.study.settings import Settings
 from shoal.study.task import NetworkTask, Task, TrainableTask
 from shoal.trainable import Trainable
+
+Figure: TypeAlias = str | Merit | Callable[[Mapping[str, float]], float] | Mapping[str, Any]
 
 
 class Study:
@@ -43,8 +48,10 @@ class Study:
         strategy: Such as ``search.PBT(...)``.
         loss: ``"cross_entropy"`` or ``"mse"``.
         optimizer: ``"sgd"``, ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"adagrad"``.
-        metric: What to rank by: ``"loss"``, ``"accuracy"`` (labels only), or ``"train_loss"``.
-        mode: ``"min"`` or ``"max"``; follows from the metric.
+        metric: What to rank by: ``"loss"``, ``"accuracy"`` (labels only), ``"train_loss"``, a cost (`shoal.merit`),
+            a function of the metrics, or a figure such as ``merit.Penalised("accuracy", 0.01)``. A list of these is
+            ranked by non-dominated sorting: the result has their Pareto front.
+        mode: ``"min"`` or ``"max"``, or a list of these; follows from the metric, unless that is a function.
         device: ``"auto"`` or ``"cpu"``.
         data_order: ``"own"``: each trial shuffles by its id. ``"shared"``: all see the same order.
         seed: Of everything random, in [0, 2**32).
@@ -70,8 +77,8 @@ class Study:
         strategy: Search,
         loss: str = "cross_entropy",
         optimizer: str = "sgd",
-        metric: str = "loss",
-        mode: str | None = None,
+        metric: Figure | Sequence[Figure] = "loss",
+        mode: str | Sequence[str | None] | None = None,
         device: str = "auto",
         data_order: str = "own",
         seed: int = 0,
@@ -82,9 +89,11 @@ class Study:
         snapshot_interval: float = 30.0,
     ) -> None:
         options = {"optimizer": optimizer, "loss": loss, "device": device, "data_order": data_order, "threads": threads}
+        task = NetworkTask(network, train, valid, options)
+        known = task.directions()
         self._set_up(
-            NetworkTask(network, train, valid, options),
-            Settings(space, strategy, metric, mode, seed, directory, rows, record_every, snapshot_interval),
+            task,
+            Settings(space, strategy, metric, mode, known, seed, directory, rows, record_every, snapshot_interval),
         )
 
     @classmethod
@@ -94,8 +103,8 @@ class Study:
         *,
         space: Space | Mapping[str, Any],
         strategy: Search,
-        metric: str = "score",
-        mode: str = "min",
+        metric: Figure | Sequence[Figure] = "score",
+        mode: str | Sequence[str] = "min",
         seed: int = 0,
         directory: str | os.PathLike[str] | None = None,
         rows: int | None = None,
@@ -106,8 +115,9 @@ class Study:
 
         Args:
             factory: Makes a trainable; often its class.
-            metric: Which of the metrics that ``train`` returns to rank by.
-            mode: Whether its ``"min"`` or ``"max"`` is best.
+            metric: Which of the metrics that ``train`` returns to rank by; or a function or figure of them, or a list,
+                as above.
+            mode: Whether its ``"min"`` or ``"max"`` is best; of a figure, that of its metric.
             rows: Trials that advance in turn, by default 1: trials are trained one after the other anyway.
             space: As above, and so are the others.
             strategy: As above.
@@ -119,7 +129,7 @@ class Study:
         study = cls.__new__(cls)
         study._set_up(
             TrainableTask(factory),
-            Settings(space, strategy, metric, mode, seed, directory, rows, record_every, snapshot_interval),
+            Settings(space, strategy, metric, mode, None, seed, directory, rows, record_every, snapshot_interval),
         )
         return study
 
@@ -130,8 +140,7 @@ class Study:
             "format": FORMAT,
             "version": __version__,
             "seed": settings.seed,
-            "metric": settings.metric,
-            "mode": settings.direction(task.directions()),
+            **describe_objectives(settings.objectives),
             "unit": settings.plan.unit,
             "record_every": settings.record_every,
             "space": settings.space.describe(),
@@ -188,17 +197,25 @@ class Study:
         """
         settings = self._settings
         rows = min(settings.rows or self._task.rows, settings.plan.trials)
-        worker = self._task.worker(rows, settings.plan.unit, settings.seed)
-        every = settings.record_every
+        worker = self._task.worker(rows, settings.plan.unit, settings.seed, settings.needs)
         manager = Manager(
-            settings.bind(), worker, self._header, store=self._store, record_every=every, listener=listener(progress)
+            settings.bind(),
+            worker,
+            self._header,
+            store=self._store,
+            objectives=settings.objectives,
+            record_every=settings.record_every,
+            listener=listener(progress),
         )
         signal = manager.run()
         if signal is not None:
             done = f"{manager.record.spent} of {settings.plan.budget} {settings.plan.unit}"
             print(f"Stopped after {done}. Run it again to go on from {settings.directory}.", file=sys.stderr)
             raise SystemExit(128 + signal)
-        return Result(manager.record, self._best_model(manager, worker), settings.directory, self._replay)
+        result = Result(manager.record, self._models(manager, worker), settings.directory, self._replay)
+        if settings.directory is not None and result.front:
+            self._save(result.front, manager.front_states, settings.directory)
+        return result
 
     def replay(self) -> Replay:
         """Train the best network that the directory's journal knows again: `Result.replay`, without running the study.
@@ -212,18 +229,20 @@ class Study:
 
     def _replay(self, record: StudyRecord) -> Replay:
         settings = self._settings
-        return replay(record, settings.space, self._task.worker(1, settings.plan.unit, settings.seed))
+        return replay(record, settings.space, self._task.worker(1, settings.plan.unit, settings.seed, needs=()))
 
-    def _best_model(self, manager: Manager, worker: Worker) -> Any:
-        record, state, directory = manager.record, manager.best_state, self._settings.directory
-        if record.best is None or state is None:
-            return None
-        config = record.best_schedule[-1][1]
-        model = worker.model(record.best, config, state)
-        if directory is not None:
-            path = directory / "best.safetensors"
-            if isinstance(model, Population):
-                model.save(path)
+    def _models(self, manager: Manager, worker: Worker) -> list[Any]:
+        pairs = zip(manager.record.front, manager.front_states, strict=True)
+        return [worker.model(leader.report.trial, leader.schedule[-1][1], state) for leader, state in pairs]
+
+    def _save(self, front: Sequence[Best], states: Sequence[State], directory: Path) -> None:
+        """Write the best, and of several objectives the whole front, the best first."""
+        names = ["best"]
+        if len(self._settings.objectives) > 1:
+            names += [f"front-{place}" for place in range(1, len(front) + 1)]
+        for name, best, state in zip(names, (front[0], *front), (states[0], *states), strict=False):
+            path = directory / f"{name}.safetensors"
+            if isinstance(best.model, Population):
+                best.model.save(path)
             else:
-                files.write(path, state, {"trial": record.best, "config": config})
-        return model
+                files.write(path, state, {"trial": best.id, "config": best.config})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from shoal.data import Dataset
 from shoal.manager.native import NativeWorker, Network, hot_values
 from shoal.manager.worker import TrainableWorker, Worker
+from shoal.merit import TIMES
 from shoal.nn import Sequential
 from shoal.population import Population, devices
 from shoal.search.protocol import Config, Unit
@@ -43,8 +44,8 @@ class Task(Protocol):
     def cost(self, space: Space, rows: int, unit: Unit, every: int | None) -> Cost | None:
         """Train some configs for a moment, ``rows`` at a time; None where that may take long."""
 
-    def worker(self, rows: int, unit: Unit, seed: int) -> Worker:
-        """Return a fresh worker."""
+    def worker(self, rows: int, unit: Unit, seed: int, needs: Collection[str]) -> Worker:
+        """Return a fresh worker, whose metrics have what the study needs."""
 
 
 class NetworkTask:
@@ -134,10 +135,10 @@ class NetworkTask:
             raise ValueError(f"{error}; with the config {config}") from error
         return network
 
-    def worker(self, rows: int, unit: Unit, seed: int) -> NativeWorker:
-        """Return a worker with an empty population."""
-        options = {**self._options, "seed": seed}
-        return NativeWorker(self._network, self._train, self._valid, rows=rows, unit=unit, options=options)
+    def worker(self, rows: int, unit: Unit, seed: int, needs: Collection[str]) -> NativeWorker:
+        """Return a worker with an empty population; it uses a clock only if the study needs it."""
+        options, times = {**self._options, "seed": seed}, [name for name in TIMES if name in needs]
+        return NativeWorker(self._network, self._train, self._valid, rows=rows, unit=unit, options=options, times=times)
 
 
 class TrainableTask:
@@ -171,7 +172,7 @@ class TrainableTask:
     def cost(self, space: Space, rows: int, unit: Unit, every: int | None) -> None:
         """A user's training may be slow and may have effects: it is not tried."""
 
-    def worker(self, rows: int, unit: Unit, seed: int) -> TrainableWorker:  # noqa: ARG002
+    def worker(self, rows: int, unit: Unit, seed: int, needs: Collection[str]) -> TrainableWorker:  # noqa: ARG002
         """Return a worker without trials."""
         return TrainableWorker(self._factory, seed=seed, rows=rows)
 
