@@ -239,13 +239,15 @@ def _run(file: StudyFile) -> None:
 
 
 def _tell(result: Result, test: Dataset) -> None:
-    from shoal.report.axes import text
+    from shoal.report import Summary, tables
+    from shoal.report.axes import amount, text
 
-    best, unit, metric = result.best, result.record.header["unit"], result.record.header["metric"]
+    best, unit, summary = result.best, result.record.header["unit"], Summary(result.record, {})
     tested = {name: float(value[0]) for name, value in best.model.evaluate(test).items()}
     page = result.report(tested)
     typer.echo(f"trial {best.id} of {len(result.trials)} is the best, after {best.progress} {unit}")
-    typer.echo(f"validation {metric}: {text(best.score)}")
+    for place, value in enumerate(summary.reached):
+        typer.echo(f"{summary.label(place)}: {amount(value)}")
     for name, value in tested.items():
         typer.echo(f"test {name}: {text(value)}")
     typer.echo(f"config: {_words(best.config)}")
@@ -253,6 +255,8 @@ def _tell(result: Result, test: Dataset) -> None:
     for (_, before), (progress, config) in steps:
         changed = {name: value for name, value in config.items() if value != before.get(name, ...)}
         typer.echo(f"from {unit} {progress}: {_words(changed)}")
+    if (front := tables.front(summary)) is not None:
+        typer.echo(f"the front, {len(front.rows)} networks:\n{tables.lines(front)}")
     typer.echo(f"report: {page}")
 
 

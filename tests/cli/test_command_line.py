@@ -111,6 +111,21 @@ def test_strategies_of_files_are_simulated(tmp_path):
         assert (result.returncode, result.stderr) == (2, message + "\n")
 
 
+def test_a_front_is_shown(tmp_path):
+    (tmp_path / "study.toml").write_text(STUDY.replace('"accuracy"', '["accuracy", "parameters"]') % 3)
+    run = shoal("run", "study.toml", directory=tmp_path)
+    assert run.returncode == 0, run.stderr
+    out = run.stdout.splitlines()
+    assert any(line.startswith("parameters: ") for line in out)
+    (start,) = [i for i, line in enumerate(out) if line.startswith("the front, ")]
+    assert out[start + 1].split()[:4] == ["trial", "accuracy", "parameters", "epochs"]
+    assert out[start + 2].split()[0] == "1"
+    count = int(out[start].split()[2])
+    assert len(list((tmp_path / "runs/study").glob("front-*.safetensors"))) == count
+    assert shoal("report", "runs/study", directory=tmp_path).returncode == 0
+    assert (tmp_path / "runs/study/pareto.png").exists()
+
+
 def test_a_plan_is_shown_and_nothing_done(study, tmp_path):
     directory = study(epochs=3)
     plan = shoal("run", "--plan", "study.toml", directory=tmp_path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shoal import networks, nn
+from shoal import merit, networks, nn
 from shoal.errors import StudyError
 from shoal.studyfile import FILE, StudyFile
 
@@ -130,6 +130,16 @@ forbidden = [{layers = [2], width = [3]}]
         read(text.replace("[{layers = [2]", "[{depth = [2]"))
 
 
+def test_a_figure_of_merit_is_a_table_and_several_are_a_list(read):
+    figure = '{name = "Penalised", metric = "accuracy", weight = 0.02, on = "multiply_adds"}'
+    file = read(GOOD.replace('metric = "accuracy"', f'metric = [{figure}, "parameters"]'))
+    assert [each.merit for each in file.study._settings.objectives] == [
+        merit.Penalised("accuracy", 0.02, "multiply_adds"),
+        merit.figures.Metric("parameters"),
+    ]
+    assert [each.mode for each in file.study._settings.objectives] == ["max", "min"]
+
+
 def test_every_kind_of_layer(read):
     layers = (
         '["flatten", {dense = 4, init = "xavier", init_scale = 2, bias = false}, {leaky_relu = 0.2}, "leaky_relu", \
@@ -222,6 +232,8 @@ def test_the_examples_are_some(name, trials, tmp_path):
         ("[data]", "data = 3\n[date]", "date: unknown; did you mean data?"),
         ('[data]\nname = "digits"\nvalidation = 0.2', "", "data: missing; must be a table"),
         ('name = "digits"', "", "data.name: missing; must be the name of a data set or a path"),
+        ('"accuracy"', '{name = "Fast"}', "metric.name: must be one of Penalised, TimeToReach, CostAt, got 'Fast'"),
+        ('"accuracy"', '{name = "Function", function = "os:system"}', "metric.name: must be one of Penalised, Time"),
         ('name = "digits"', "name = 3", "data.name: must be the name of a data set or a path, got 3"),
         ('name = "digits"', 'name = "digit"', "data: digit: no such data set"),
         ("validation = 0.2", "validaton = 0.2", "data.validaton: unknown; did you mean validation?"),

@@ -68,13 +68,15 @@ def _summary(directory: Path) -> Summary:
 
 
 def _comparable(study: Summary, rival: Summary) -> bool:
-    return (rival.metric, rival.unit) == (study.metric, study.unit)
+    return (rival.objectives, rival.unit) == (study.objectives, study.unit)
 
 
 def _rival(directory: Path, study: Summary, other: Path) -> Summary:
     rival = _summary(other)
     if not _comparable(study, rival):
-        mine, theirs = (f"{each.metric} over {each.unit}" for each in (study, rival))
+        mine, theirs = (
+            f"{', '.join(objective.label for objective in each.objectives)} over {each.unit}" for each in (study, rival)
+        )
         raise StudyError(f"{other}: cannot be compared with {directory}: {theirs}, not {mine}")
     return rival
 

@@ -91,3 +91,10 @@ def entry(config: Mapping[str, Any], name: str) -> str:
 def text(value: Any) -> str:
     """A value of a config or a metric for people: four digits are enough."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def amount(value: float) -> str:
+    """A figure of merit for people: counts in full, and infinity is a target that was not reached."""
+    if math.isinf(value):
+        return "not reached"
+    return f"{value:,.0f}" if abs(value) >= 1e4 and value == int(value) else text(value)

@@ -8,9 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from shoal.report.axes import Axis, text
+from shoal.report.axes import Axis, amount
 from shoal.report.lineage import tree
 from shoal.report.lines import Lines
+from shoal.report.pareto import pareto
 from shoal.report.style import BEST, CROWD, FONTS, GRID, INK, KIN, QUIET, RIVAL, SCALE, shades
 from shoal.report.summary import Summary, contest_window
 
@@ -59,7 +60,12 @@ def curves(summary: Summary) -> go.Figure:
             name="diverged", hovertemplate=hover, cliponaxis=False,
         )  # fmt: skip
     if summary.record.best is not None:
-        _mark(figure, summary.record.best_progress, summary.best, f"trial {summary.record.best}: {text(summary.best)}")
+        _mark(
+            figure,
+            summary.record.best_progress,
+            summary.best_height,
+            f"trial {summary.record.best}: {amount(summary.best)}",
+        )
     figure.update_yaxes(range=[low, high], title_text=summary.metric_label)
     figure.update_xaxes(title_text=summary.unit, rangemode="tozero", **_whole(summary))
     return figure
@@ -77,6 +83,25 @@ def comparison(summary: Summary, rival: Summary) -> go.Figure:
             figure.add_scatter(x=progress, y=values, mode="lines", line=line, name=label, hovertemplate=hover)
     figure.update_yaxes(range=contest_window(summary, rival), title_text=summary.metric_label)
     figure.update_xaxes(title_text=summary.unit, rangemode="tozero", **_whole(summary))
+    return figure
+
+
+def front(summary: Summary) -> go.Figure:
+    """The first two objectives of every report, the Pareto front in front."""
+    figure, picture = _figure(height=440), pareto(summary)
+    hover = "trial %{customdata}<br>%{x:,.4~g}, %{y:,.4~g}<extra></extra>"
+    crowd, best = ({"x": each.x, "y": each.y, "customdata": each.trial} for each in (picture.crowd, picture.front))
+    marker = {"color": CROWD, "size": 6}
+    figure.add_scatter(**crowd, mode="markers", marker=marker, name="reports", hovertemplate=hover)
+    line = {"color": BEST, "width": 1.6, "shape": "vh" if picture.across.rises else "hv"}
+    figure.add_scatter(
+        **best, mode="lines+markers" if picture.bounded else "markers", line=line, marker={"color": BEST, "size": 9},
+        name="the front", hovertemplate=hover,
+    )  # fmt: skip
+    for side, update in ((picture.across, figure.update_xaxes), (picture.up, figure.update_yaxes)):
+        ends = np.log10([side.low, side.high]) if side.log else [side.low, side.high]
+        values, words = zip(*side.ticks, strict=True)
+        update(range=ends, type="log" if side.log else "linear", tickvals=values, ticktext=words, title_text=side.label)
     return figure
 
 

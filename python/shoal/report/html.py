@@ -55,6 +55,10 @@ def _pictures(summary: Summary, rival: Summary | None) -> Iterator[str]:
             "The best and the median trial at each moment.",
             figures.comparison(summary, rival),
         )
+    if (front := tables.front(summary)) is not None and summary.record.front:
+        words = "Reports that no other beats in one objective without losing in another."
+        words += " The picture shows the first two." if len(summary.objectives) > 2 else ""
+        yield _picture("Pareto front", words, figures.front(summary)) + f'\n<div class="many">{_table(front)}</div>'
     if summary.learned:
         heirs = " An heir's line leaves its donor's where it took over the weights." if summary.inherits else ""
         yield _picture(

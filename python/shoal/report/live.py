@@ -80,7 +80,8 @@ class LiveTable(Listener):
 
 def leaders(record: StudyRecord, width: int) -> Table:
     """The best trials now, with as many of their hyperparameters as fit."""
-    metric = record.header["metric"]
+    objective = record.objectives[0]
+    metric = objective.curve
     names = [name for name, value in record.header["space"].items() if isinstance(value, dict)]
     names = names[: max(0, (width - 50) // 13)]
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
@@ -91,7 +92,7 @@ def leaders(record: StudyRecord, width: int) -> Table:
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("from", justify="right", style="dim")
-    sign = -1.0 if record.header["mode"] == "max" else 1.0
+    sign = -1.0 if objective.maximise else 1.0
     ranked = sorted(record.trials.values(), key=lambda trial: (_order(trial, metric, sign), trial.id))
     for trial in ranked[:SHOWN]:
         table.add_row(*_row(trial, metric, names))

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shoal.report.axes import Axis, text
+from shoal.report.axes import Axis, amount
 from shoal.report.lineage import tree
 from shoal.report.lines import Lines
+from shoal.report.pareto import Pareto, pareto
 from shoal.report.style import BEST, CROWD, FONTS, GRID, INK, KIN, QUIET, RIVAL, SCALE, shades
 from shoal.report.summary import Summary, contest_window
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+FEW = 24  # points that can have a label each
 
 LOOK: dict[str, Any] = {
     "font.family": "sans-serif",
@@ -59,6 +62,8 @@ def write_pngs(summary: Summary, rival: Summary | None, directory: Path) -> None
         pictures["schedules"] = lambda f: schedules(f, summary)
     if summary.axes and summary.learned:
         pictures["parallel"] = lambda f: parallel(f, summary)
+    if len(summary.objectives) > 1 and summary.record.front:
+        pictures["pareto"] = lambda f: front(f, summary)
     with mpl.rc_context(LOOK):  # type: ignore[arg-type]  # its keys are typed one by one
         for name, draw in pictures.items():
             figure = Figure(figsize=(8, 4.6))
@@ -77,7 +82,12 @@ def curves(figure: Figure, summary: Summary) -> None:
         seen = np.clip(diverged.y, low, high)  # NaN, which separates the points, stays NaN
         ax.plot(diverged.x, seen, "x", color=INK, markersize=6, clip_on=False, label="diverged")
     if summary.record.best is not None:
-        _mark(ax, summary.record.best_progress, summary.best, f"trial {summary.record.best}: {text(summary.best)}")
+        _mark(
+            ax,
+            summary.record.best_progress,
+            summary.best_height,
+            f"trial {summary.record.best}: {amount(summary.best)}",
+        )
     ax.set(ylim=(low, high), ylabel=summary.metric_label, title="Learning curves")
     _time(ax, summary)
     _legend(ax)
@@ -94,6 +104,33 @@ def comparison(figure: Figure, summary: Summary, rival: Summary) -> None:
     ax.set_title(f"{summary.method} and {rival.method}")
     _time(ax, summary)
     _legend(ax)
+
+
+def front(figure: Figure, summary: Summary) -> None:
+    """The first two objectives of every report, the Pareto front in front."""
+    ax, picture = figure.subplots(), pareto(summary)
+    ax.plot(picture.crowd.x, picture.crowd.y, "o", color=CROWD, markersize=4, label="reports")
+    line: dict[str, Any] = {"drawstyle": "steps-pre" if picture.across.rises else "steps-post", "linewidth": 1.4}
+    points: dict[str, Any] = {"marker": "o", "markersize": 6, "color": BEST, "label": "the front"}
+    ax.plot(picture.front.x, picture.front.y, **points, **(line if picture.bounded else {"linestyle": "none"}))
+    if len(picture.front.x) <= FEW:
+        _names(ax, picture)
+    for side, name in ((picture.across, "x"), (picture.up, "y")):
+        values, words = zip(*side.ticks, strict=True)
+        ax.set(**{f"{name}scale": "log" if side.log else "linear", f"{name}lim": (side.low, side.high)})
+        ax.set(**{f"{name}ticks": values, f"{name}ticklabels": words, f"{name}label": side.label})
+    ax.minorticks_off()
+    ax.set(title="Pareto front")
+    _legend(ax)
+
+
+def _names(ax: Axes, picture: Pareto) -> None:
+    """The trials of the front, on the side of it that nobody has reached."""
+    right, above = picture.across.rises, picture.up.rises
+    where: dict[str, Any] = {"ha": "left" if right else "right", "va": "bottom" if above else "top"}
+    offset = 5 if right else -5, 3 if above else -3
+    for x, y, trial in zip(picture.front.x, picture.front.y, picture.front.trial, strict=True):
+        ax.annotate(str(trial), (x, y), offset, textcoords="offset points", **where, color=BEST, fontsize=8)
 
 
 def lineage(figure: Figure, summary: Summary) -> None:

@@ -32,12 +32,15 @@ class Summary:
     def __init__(self, record: StudyRecord, test: Mapping[str, float]) -> None:
         header = record.header
         self.record, self.test = record, test
-        self.metric: str = header["metric"]
+        self.objectives = record.objectives
+        self.metric = self.objectives[0].curve  # that the pictures show
         self.unit: str = header["unit"]
         self.method: str = header["strategy"]["name"]
         self.task: str = header["data"]["train"]["name"] if "data" in header else header["trainable"]
-        self.maximise = header["mode"] == "max"
+        self.maximise = self.objectives[0].maximise
         self.best = record.figure(record.best_score)
+        self.reached = record.figures(record.best_report) if record.best_report else ()  # all objectives
+        self.best_height = record.best_report.metrics.get(self.metric, math.nan) if record.best_report else math.nan
         self.strands = strands(record, self.metric)
         self.ancestors = descent(record, self.strands)
 
@@ -56,7 +59,11 @@ class Summary:
     @property
     def metric_label(self) -> str:
         """The metric as an axis calls it: of a network, the strategy sees the validation part."""
-        return f"validation {self.metric}" if self.metric in ("accuracy", "loss") else self.metric.replace("_", " ")
+        return _label(self.metric)
+
+    def label(self, place: int) -> str:
+        """What an axis or a column calls an objective."""
+        return _label(self.objectives[place].label)
 
     @property
     def learned(self) -> bool:
@@ -109,7 +116,7 @@ class Summary:
     def window(self) -> tuple[float, float]:
         """The range of the metric that is worth looking at: without the first steps and the worst fifth of the rest."""
         lines = self.curves()
-        return self._without_worst(lines.y[lines.x > 0.1 * np.nanmax(lines.x, initial=0)], 0.2)
+        return without_worst(lines.y[lines.x > 0.1 * np.nanmax(lines.x, initial=0)], 0.2, self.maximise)
 
     def schedule(self, axis: Axis, survived: bool) -> Lines:
         """Where one hyperparameter stood on its axis, for the strands that survived or not; to be drawn as steps."""
@@ -129,7 +136,8 @@ class Summary:
         known.sort(key=lambda s: s.points[-1][1], reverse=not self.maximise)
         if len(known) > MOST_PARALLEL:
             known = [known[i] for i in np.linspace(0, len(known) - 1, MOST_PARALLEL).astype(int)]
-        axes = [*self.axes, range_axis(self.metric, *self._without_worst([s.points[-1][1] for s in known], 0.33))]
+        reached = without_worst([s.points[-1][1] for s in known], 0.33, self.maximise)
+        axes = [*self.axes, range_axis(self.metric, *reached)]
         ends = {strand.end for strand in known}
         if len(ends) > 1:
             axes.insert(-1, range_axis(self.unit, 0, max(ends), whole=True))
@@ -141,15 +149,6 @@ class Summary:
         """The strands that led to the best, oldest first, each with the progress where the next one left it."""
         left = [self.strands[index].start for index in self.ancestors[1:]]
         return list(zip(self.ancestors, [*left, self.record.best_progress], strict=False))
-
-    def _without_worst(self, values: ArrayLike, share: float) -> tuple[float, float]:
-        finite = np.asarray(values, dtype=np.float64)
-        finite = finite[np.isfinite(finite)]
-        if finite.size == 0:
-            return (0.0, 1.0)
-        low, high = np.quantile(finite, (share, 1.0) if self.maximise else (0.0, 1.0 - share))
-        margin = 0.04 * (high - low) or 0.05 * abs(high) or 0.5
-        return float(low - margin), float(high + margin)
 
     def _chosen(self, survived: bool | None) -> Iterator[Strand]:
         return (s for i, s in enumerate(self.strands) if survived is None or (i in self.survivors) == survived)
@@ -165,6 +164,21 @@ class Summary:
         shift = ((strand.trial * 0.618) % 1 - 0.5) * 0.5 / len(axis.ticks) if axis.listed else 0.0
         steps: list[Point] = [(c.progress, axis.of(c.config) + shift) for c in strand.changes]
         return [*steps, (strand.end, steps[-1][1])]
+
+
+def without_worst(values: ArrayLike, share: float, maximise: bool) -> tuple[float, float]:
+    """The range of all values but a share of the worst, with a margin."""
+    finite = np.asarray(values, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    if finite.size == 0:
+        return (0.0, 1.0)
+    low, high = np.quantile(finite, (share, 1.0) if maximise else (0.0, 1.0 - share))
+    margin = 0.04 * (high - low) or 0.05 * abs(high) or 0.5
+    return float(low - margin), float(high + margin)
+
+
+def _label(metric: str) -> str:
+    return f"validation {metric}" if metric in ("accuracy", "loss") else metric.replace("_", " ")
 
 
 def contest_window(*studies: Summary) -> tuple[float, float]:

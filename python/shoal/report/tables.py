@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from shoal.report.axes import entry, text
+from shoal.report.axes import amount, entry, text
 from shoal.report.summary import Summary
+from shoal.search.ranking import rank
 
 FRESH = "fresh layers"  # of an heir whose structure is not its donor's
 
@@ -17,6 +18,13 @@ class Table:
 
     header: list[str]
     rows: list[list[str]]
+
+
+def lines(table: Table) -> str:
+    """A table as text, its columns aligned to the right."""
+    rows = [table.header, *table.rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
 
 
 def title(summary: Summary) -> str:
@@ -34,14 +42,16 @@ def subtitle(summary: Summary) -> str:
 def scores(summary: Summary, rival: Summary | None) -> Table:
     """What each method reached, and what it cost."""
     studies = [summary] if rival is None else [summary, rival]
-    tested = [f"test {summary.metric}"] if any(study.test for study in studies) else []
-    header = ["", summary.metric_label, *tested, "trials", "diverged", summary.unit, "seconds"]
+    tested = [f"test {_tested(summary)}"] if any(study.test for study in studies) else []
+    reached = [summary.label(place) for place in range(len(summary.objectives))]
+    header = ["", *reached, *tested, "trials", "diverged", summary.unit, "seconds"]
     return Table(header, [_scores(study, bool(tested)) for study in studies])
 
 
 def caption(summary: Summary) -> str:
     """What ``config`` and ``schedule`` show."""
-    who = f"The best is trial {summary.record.best} after {summary.record.best_progress} {summary.unit}"
+    best = "The best" if len(summary.objectives) == 1 else f"The best in {summary.objectives[0].label}"
+    who = f"{best} is trial {summary.record.best} after {summary.record.best_progress} {summary.unit}"
     if len(summary.record.best_schedule) < 2:
         return f"{who}. Its config:"
     return f"{who}. Its config, and the schedule that its weights were trained with, inheritance followed back:"
@@ -78,19 +88,36 @@ def structures(summary: Summary) -> str:
 def trials(summary: Summary, most: int = 20) -> Table:
     """The best trials by their last report, and what they were trained with in the end."""
     record, names = summary.record, [axis.name for axis in summary.axes]
-    ranked = sorted(
-        (trial for trial in record.trials.values() if trial.reports),
-        key=lambda trial: (trial.diverged, trial.score, trial.id),
-    )
+    last = [trial.reports[-1] for trial in record.trials.values() if trial.reports]
+    labels = [each.label for each in summary.objectives]
     rows, fresh = [], []
-    for trial in ranked[:most]:
-        score = "diverged" if trial.diverged else text(record.figure(trial.score))
+    for report in rank(last)[:most]:
+        trial = record.trials[report.trial]
+        reached = ["diverged"] * len(labels) if trial.diverged else list(map(amount, record.figures(report)))
         donor = [str(trial.parents[-1][1] if trial.parents else "")] if summary.inherits else []
         config = [entry(trial.config, name) for name in names]
-        rows.append([str(trial.id), score, str(trial.progress), trial.status, *donor, *config])
+        rows.append([str(trial.id), *reached, str(trial.progress), trial.status, *donor, *config])
         fresh.append(", ".join(next((each.fresh for each in reversed(trial.changes) if each.donor is not None), ())))
     heir_of = ["heir of"] if summary.inherits else []
-    return _with_column(Table(["trial", summary.metric, summary.unit, "status", *heir_of, *names], rows), FRESH, fresh)
+    return _with_column(Table(["trial", *labels, summary.unit, "status", *heir_of, *names], rows), FRESH, fresh)
+
+
+def front(summary: Summary) -> Table | None:
+    """The Pareto front of a study with several objectives, numbered as its files are; None where there is one."""
+    if len(summary.objectives) == 1:
+        return None
+    record, names = summary.record, [axis.name for axis in summary.axes]
+    rows = []
+    for place, leader in enumerate(record.front, 1):
+        config, reached = leader.schedule[-1][1], map(amount, record.figures(leader.report))
+        values = [entry(config, name) for name in names]
+        rows.append([str(place), str(leader.report.trial), *reached, str(leader.report.progress), *values])
+    return Table(["", "trial", *(each.label for each in summary.objectives), summary.unit, *names], rows)
+
+
+def _tested(study: Summary) -> str:
+    """The metric of the test that speaks for the first objective."""
+    return study.objectives[0].merit.metric
 
 
 def _with_column(table: Table, name: str, cells: list[str]) -> Table:
@@ -102,7 +129,7 @@ def _with_column(table: Table, name: str, cells: list[str]) -> Table:
 
 def _scores(study: Summary, tested: bool) -> list[str]:
     record = study.record
-    cells = [study.method, "-" if record.best is None else text(study.best)]
+    cells = [study.method, *(map(amount, study.reached) if study.reached else ["-"] * len(study.objectives))]
     if tested:
         cells.append(_test_score(study))
     diverged = sum(strand.diverged for strand in study.strands)
@@ -111,9 +138,9 @@ def _scores(study: Summary, tested: bool) -> list[str]:
 
 def _test_score(study: Summary) -> str:
     """With its standard error where it is a proportion: on a few hundred samples, a per cent may be chance."""
-    score, samples = study.test.get(study.metric), study.test.get("samples")
+    score, samples = study.test.get(_tested(study)), study.test.get("samples")
     if score is None:
         return "-"
-    if study.metric != "accuracy" or not samples:
+    if _tested(study) != "accuracy" or not samples:
         return text(score)
     return f"{score:.4f} ± {math.sqrt(score * (1 - score) / samples):.4f}"
