@@ -26,7 +26,10 @@ def run(folder, *arguments):
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200)
 
 
-GUIDES = [*(f"docs/howto/{name}.md" for name in ("images", "simulate", "tune-a-function")), "docs/reference/space.md"]
+GUIDES = [
+    *(f"docs/howto/{name}.md" for name in ("images", "merit", "simulate", "tune-a-function")),
+    "docs/reference/space.md",
+]
 PAGES = ["README.md", "docs/index.md", *GUIDES]
 
 

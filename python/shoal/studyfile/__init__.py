@@ -1,7 +1,7 @@
 """Studies as files: everything that `shoal.Study` takes, in TOML.
 
-    metric = "accuracy"        # what to rank by; the other settings of shoal.Study stand here too:
-    seed = 0                   # loss optimizer mode device data_order directory rows threads record_every ...
+    metric = "accuracy"        # or {name = "Penalised", metric = "accuracy", weight = 0.01}, or a list of objectives;
+    seed = 0                   # the other settings of shoal.Study stand here too: loss optimizer device rows ...
 
     [data]                     # as for shoal.data.load
     name = "digits"            # or mnist, fashion-mnist, cifar10, cifar100, or a path
