@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.search.simulator import Problem, Run, simulate
-from tests.search.test_conformance import ASYNCHRONOUS, SEARCHES, SPACE, noise
+from tests.search.test_conformance import SEARCHES, SPACE, asynchronous, noise
 
 from shoal import search
 from shoal.search import ASHA, OptunaSampler, Search, SuccessiveHalving
@@ -31,6 +31,10 @@ def run(which: Search, *scores: object, seed: int = 0, **how: int) -> tuple[Stra
 def test_only_single_scores_can_be_matched_or_modelled() -> None:
     assert {name for name in SEARCHES if name not in ABLE} == {
         "asha-tpe",
+        "dehb",
+        "dehb-steps",
+        "pb2",
+        "pb2-async",
         "median",
         "median-steps",
         "lcm",
@@ -53,8 +57,8 @@ def test_it_keeps_the_contract_and_can_be_replayed(which: Search, rows: int, dea
 
 @pytest.mark.parametrize(
     "which",
-    [each for each in ABLE.values() if not isinstance(each, ASYNCHRONOUS)],
-    ids=[name for name, each in ABLE.items() if not isinstance(each, ASYNCHRONOUS)],
+    [each for each in ABLE.values() if not asynchronous(each)],
+    ids=[name for name, each in ABLE.items() if not asynchronous(each)],
 )
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 99), rows=st.integers(1, 12), arrival=st.integers())
