@@ -1,6 +1,7 @@
 """Tables of curves, and strategies on them in virtual time."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,7 @@ def test_every_epoch_is_charged_once():
     result = run(search.SuccessiveHalving(27, max_epochs=9), curves, workers=4)
     assert result.spent == 27 + 9 * 2 + 3 * 6
     assert result.epochs == sorted(result.epochs)
+    assert sorted(Counter(result.trials).values()) == [1] * 18 + [2] * 6 + [3] * 3
 
 
 def test_nearest_rows_may_repeat_and_unused_ones_do_not():

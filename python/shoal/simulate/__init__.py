@@ -7,8 +7,9 @@ shoal.simulate.compare({"ASHA": asha, "random": ...}, "simulation.png")
 """
 
 from shoal.simulate.picture import compare
+from shoal.simulate.rows import Rows
 from shoal.simulate.simulation import Simulation
 from shoal.simulate.table import Table, read_lcbench
 from shoal.simulate.workers import run
 
-__all__ = ["Simulation", "Table", "compare", "read_lcbench", "run"]
+__all__ = ["Rows", "Simulation", "Table", "compare", "read_lcbench", "run"]

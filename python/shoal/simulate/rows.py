@@ -14,9 +14,15 @@ Snap = Literal["nearest", "unused"]
 
 
 class Rows:
-    """Finds rows; with ``snap="unused"`` each once."""
+    """The recorded configs, as those of a run become them.
 
-    def __init__(self, table: Table, snap: Snap) -> None:
+    Args:
+        table: The curves.
+        snap: A config becomes the nearest row in the unit cube: ``"nearest"``, so that several trials may be one row;
+            or ``"unused"``: the nearest that `row` has not given before.
+    """
+
+    def __init__(self, table: Table, snap: Snap = "nearest") -> None:
         if snap not in ("nearest", "unused"):
             raise ValueError(f"snap: must be one of nearest, unused, got {snap!r}")
         self._space, self._positions = table.space, table.positions
