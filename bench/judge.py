@@ -1,135 +1,158 @@
 """Which strategy finds how good a config for how many epochs, on recorded learning curves of real networks.
 
-    python bench/judge.py --curves lcbench_dev.npz                  # 12 data sets, 20 seeds: minutes
-    python bench/judge.py --curves lcbench_dev.npz --seeds 3 --budgets 10,30
+    python bench/judge.py --curves lcbench_dev.npz                  # 12 data sets, 20 seeds, all peers: hours
+    python bench/judge.py --curves lcbench_dev.npz --seeds 3 --budgets 10,30 --rules nearest --no-peers
+    python bench/judge.py --curves lcbench_dev.npz --only asha,dehb,dehb/dehb
 
-Costs are epochs, counted once where a trial goes on; the value is the best validation loss seen so far, its regret the
-distance to the best of the table, divided by that of the median config's final loss. Configs become recorded ones by
-two rules: the nearest, repeats being charged again, and the nearest that the run has not had. For each rule and budget
-(in full trainings): mean regret and mean rank over data sets and seeds, with bootstrap intervals.
+Costs are epochs, counted once where a trial goes on; the value is the best validation loss after any epoch trained so
+far, its regret the distance to the best of the table, divided by that of the median config's final loss. Configs become
+recorded ones by two rules: the nearest, repeats being charged again, and the nearest that the run has not had. For each
+rule and budget (in full trainings): mean regret and mean rank over data sets and seeds, with bootstrap intervals.
 
-One JSON line a strategy, rule and budget goes to stdout or --out, a table to stderr.
+Beside shoal's strategies run the peers of `judge_peers`, those that are installed (extra ``judge``); their names have
+the package's before a slash. One JSON line a strategy, rule and budget goes to stdout or --out, with the regrets of its
+runs, data set by data set; a table and the progress go to stderr. What takes long needs to be run only once: --beside
+ranks a file's strategies along, if it is of the same data sets and seeds.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import itertools
 import json
+import multiprocessing
+import os
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import machine
 import numpy as np
+from judge_contenders import contenders
+from judge_figures import layout, summary
+from judge_peers import PEERS
+from judge_runs import regret, run_peer, run_search
 
-from shoal.search import ASHA, LCM, Full, Hyperband, Median, OptunaSampler, Random, Search, SuccessiveHalving
-from shoal.simulate import Table, read_lcbench, run
+from shoal.simulate import Table, read_lcbench
 
 RULES = ("nearest", "unused")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def contenders(length: int, budget: int) -> dict[str, Callable[[], Search]]:
-    """Return the strategies that have so many full trainings; each is given more trials than it can use up."""
-    epochs = budget * length
-    # Rungs at 1, 3, 9, 27 and the end: n trials cost about n (1 + 2/3 + 6/9 + 18/27 + 24/81).
-    halved = max(2, round(epochs / 3.3))
-    top = max(1, (epochs - epochs // 3) // (length - 1))
-    return {
-        "random": lambda: Random(budget, epochs=length),
-        "one epoch, then the top": lambda: SuccessiveHalving(
-            top * (epochs // 3 // top), max_epochs=length, min_epochs=1, eta=max(2, epochs // 3 // top)
-        ),
-        "halving": lambda: SuccessiveHalving(min(halved, 1900), max_epochs=length),
-        "hyperband": lambda: Hyperband(max_epochs=length, rounds=50),
-        "asha": lambda: ASHA(1900, max_epochs=length),
-        "asha, stopping": lambda: ASHA(1900, max_epochs=length, mode="stopping"),
-        "asha, tpe": lambda: ASHA(1900, max_epochs=length, sampler=OptunaSampler()),
-        "median": lambda: Median(1900, epochs=length),
-        "lcm": lambda: LCM(1900, epochs=length, split=3 / 1900, stop=0.8, checkpoints=[2, 5, 13, 26]),
-        "optuna tpe": lambda: Full(budget, epochs=length, sampler=OptunaSampler()),
-    }
+class Job(NamedTuple):
+    """One run."""
+
+    curves: Path
+    table: int
+    name: str
+    budget: int
+    rule: str
+    seed: int
 
 
-def regret_of(job: tuple[Table, str, int, str, int]) -> float:
+@functools.cache
+def tables_of(curves: Path) -> list[Table]:
+    return read_lcbench(curves)
+
+
+def regret_of(job: Job) -> float:
     """Return the normalised regret of one run."""
-    table, name, budget, rule, seed = job
-    search = contenders(table.length, budget)[name]()
-    epochs = budget * table.length
-    found = run(search, table, seed=seed, budget=epochs, snap=rule)  # type: ignore[arg-type]
-    finals = np.where(np.isfinite(table.scores), table.scores, np.inf)
-    best, middle = float(finals.min()), float(np.median(finals[:, -1]))
-    value = min(found.best_after(epochs), float(np.max(finals[np.isfinite(finals)])))
-    return (value - best) / (middle - best)
+    table = tables_of(job.curves)[job.table]
+    epochs = job.budget * table.length
+    if job.name in PEERS:
+        peer = PEERS[job.name].start(table.space, table.length, epochs, job.seed)
+        return regret(run_peer(peer, table, epochs, job.rule), table)
+    search = contenders(table.length, job.budget)[job.name]
+    return regret(run_search(search, table, epochs, job.seed, job.rule), table)
+
+
+def chosen(only: str | None, peers: bool) -> list[str]:
+    """Return the names to run; what is not installed is left out, and said on stderr."""
+    known = [*contenders(51, 10), *(PEERS if peers else [])]
+    wanted = only.split(",") if only else known
+    for name in wanted:
+        if name not in known:
+            raise SystemExit(f"only: must be of {', '.join(known)}, got {name!r}")
+    missing = [name for name in wanted if name in PEERS and PEERS[name].version is None]
+    for name in missing:
+        print(f"left out: {name}, {PEERS[name].package} is not installed", file=sys.stderr)
+    return [name for name in wanted if name not in missing]
+
+
+def shown(title: str, results: Iterable[float], total: int) -> Iterator[float]:
+    """Pass the results on, with a line on stderr, at each per cent, of how far they have come."""
+    started = time.monotonic()
+    for done, result in enumerate(results, 1):
+        if done * 100 // total > (done - 1) * 100 // total:
+            left = (time.monotonic() - started) * (total - done) / done / 60
+            end = "\r" if done < total else "\n"
+            print(f"{title}: {done} of {total} runs, {left:.0f} min left ", end=end, file=sys.stderr, flush=True)
+        yield result
+
+
+def earlier(path: Path | None, runs: int) -> dict[tuple[str, int], dict[str, list[float]]]:
+    """Return the regrets in a file of the judge by rule and budget, and strategy."""
+    found: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(dict)
+    for line in map(json.loads, path.read_text().splitlines() if path else []):
+        case, regrets = line["case"], line["regrets"]
+        if len(regrets) != runs:
+            raise SystemExit(f"beside: must have the same {runs} runs, got {len(regrets)} of {case['strategy']}")
+        found[case["rule"], case["budget"]][case["strategy"]] = regrets
+    return found
+
+
+def measure(pool: Executor, jobs: Sequence[Job], title: str) -> np.ndarray:
+    """Return the regrets, in the order of the jobs; they are run in another, for the time left to be right."""
+    order = np.random.default_rng(0).permutation(len(jobs))
+    regrets = np.empty(len(jobs))
+    regrets[order] = list(shown(title, pool.map(regret_of, [jobs[k] for k in order]), len(jobs)))
+    return regrets.round(6)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--curves", type=Path, required=True, help="an extract of LCBench")
     parser.add_argument("--budgets", default="10,30,100", help="in full trainings")
+    parser.add_argument("--rules", default=",".join(RULES), help="how configs become recorded ones")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--tables", type=int, help="of the first so many data sets only")
+    parser.add_argument("--only", metavar="NAME,...", help="these strategies and peers")
+    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="other packages too")
+    parser.add_argument("--beside", type=Path, help="JSON lines of another run, whose strategies are ranked too")
     parser.add_argument("--out", type=Path, help="file for the JSON lines")
     options = parser.parse_args(arguments)
-    tables = read_lcbench(options.curves)[: options.tables]
-    budgets = [int(budget) for budget in options.budgets.split(",")]
+    names = chosen(options.only, options.peers)
+    runs = list(itertools.product(range(len(tables_of(options.curves)[: options.tables])), range(options.seeds)))
+    others = earlier(options.beside, len(runs))
     about = machine.describe()
-    names = list(contenders(tables[0].length, budgets[0]))
+    os.environ.update(dict.fromkeys(THREADS, "1"))  # each run has one core; spawned processes inherit it
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(options.out.open("w")) if options.out else sys.stdout
-        pool = stack.enter_context(ProcessPoolExecutor(len(machine.cpus())))
-        for rule, budget in itertools.product(RULES, budgets):
-            cases = list(itertools.product(names, tables, range(options.seeds)))
-            jobs = [(table, name, budget, rule, seed) for name, table, seed in cases]
-            regrets = np.array(list(pool.map(regret_of, jobs, chunksize=8))).reshape(len(names), -1)
-            for row in summary(names, regrets):
-                line = {
-                    "bench": "judge",
-                    "case": {"budget": budget, "rule": rule, "strategy": row.pop("strategy")},
-                    **row,
-                }
-                print(json.dumps(line | {"seeds": options.seeds, "machine": about}), file=out, flush=True)
-            print(table_of(rule, budget, names, regrets), file=sys.stderr, flush=True)
-
-
-def ranks(regrets: np.ndarray) -> np.ndarray:
-    """Return the rank of each strategy (rows) in each run, 1 the best; equals share the mean."""
-    below = (regrets[:, None] > regrets[None]).sum(axis=1)
-    equal = (regrets[:, None] == regrets[None]).sum(axis=1)
-    return below + (equal + 1) / 2
-
-
-def interval(values: np.ndarray, draws: int = 1000) -> list[float]:
-    """Return the bootstrap interval of 95 % of the mean."""
-    rng = np.random.default_rng(0)
-    means = values[rng.integers(len(values), size=(draws, len(values)))].mean(axis=1)
-    return [float(f"{edge:.4g}") for edge in np.quantile(means, [0.025, 0.975])]
-
-
-def summary(names: Sequence[str], regrets: np.ndarray) -> list[dict[str, Any]]:
-    """Return a row for each strategy."""
-    return [
-        {
-            "strategy": name,
-            "regret": float(f"{mine.mean():.4g}"),
-            "regret_interval": interval(mine),
-            "rank": float(f"{rank.mean():.4g}"),
-            "rank_interval": interval(rank),
-        }
-        for name, mine, rank in zip(names, regrets, ranks(regrets), strict=True)
-    ]
-
-
-def table_of(rule: str, budget: int, names: Sequence[str], regrets: np.ndarray) -> str:
-    """Lay a rule and budget out for people, the best mean rank first."""
-    lines = [f"{budget} full trainings, {rule}: mean regret, mean rank (95 %)"]
-    for row in sorted(summary(names, regrets), key=lambda row: row["rank"]):
-        low, high = row["rank_interval"]
-        lines.append(f"  {row['strategy']:26}{row['regret']:10.4f}{row['rank']:8.2f} [{low:.2f}, {high:.2f}]")
-    return "\n".join(lines)
+        context = multiprocessing.get_context("spawn")
+        pool = stack.enter_context(ProcessPoolExecutor(len(machine.cpus()), context))
+        for rule, budget in itertools.product(options.rules.split(","), map(int, options.budgets.split(","))):
+            title = f"{budget} full trainings, {rule}"
+            # A seed for each data set too: the bootstrap takes runs for independent.
+            jobs = [
+                Job(options.curves, table, name, budget, rule, 1000 * table + seed)
+                for name, (table, seed) in itertools.product(names, runs)
+            ]
+            regrets = dict(zip(names, measure(pool, jobs, title).reshape(len(names), -1).tolist(), strict=True))
+            rows = summary(others[rule, budget] | regrets)
+            print(layout(title, rows), file=sys.stderr, flush=True)
+            for row in rows:
+                name = row.pop("strategy")
+                if name in regrets:
+                    line = {"bench": "judge", "case": {"budget": budget, "rule": rule, "strategy": name}, **row}
+                    version = {"version": PEERS[name].version} if name in PEERS else {}
+                    rest = {"seeds": options.seeds, "machine": about, "regrets": regrets[name]}
+                    print(json.dumps(line | version | rest), file=out, flush=True)
 
 
 if __name__ == "__main__":
