@@ -21,6 +21,7 @@ void bind_optimizer(py::module_& module);
 void bind_dataset(py::module_& module);
 void bind_device_array(py::module_& module);
 void bind_population(py::module_& module);
+void bind_curves(py::module_& module);
 
 // A dataset together with the arrays it points into.
 struct ArrayDataset {

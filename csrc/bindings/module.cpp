@@ -29,4 +29,5 @@ PYBIND11_MODULE(_core, module) {
   bind_dataset(module);
   bind_device_array(module);
   bind_population(module);
+  bind_curves(module);
 }

@@ -7,6 +7,7 @@
 
 #include "kernels/batch.h"
 #include "kernels/conv.h"
+#include "kernels/curves.h"
 #include "kernels/dense.h"
 #include "kernels/finish.h"
 #include "kernels/image.h"
@@ -55,6 +56,8 @@ struct Kernels {
   void (*lane_finish_backward)(const LaneFinish&);
   void (*lane_loss)(const LaneLoss&);
   void (*lane_update)(const LaneUpdate&);
+  void (*curves_near)(const CurveTile&);
+  double (*curve_distance)(const CurvePair&);
   // Floating point operations of `rounds` rounds of independent multiply-adds in registers: the peak to compare with.
   double (*multiply_adds)(std::int64_t rounds);
 };

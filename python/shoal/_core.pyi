@@ -173,3 +173,15 @@ class Population:
     def load_state(self, row: int, state: NDArray[np.uint8]) -> None: ...
 
 def epoch_order(seed: int, id: int, epoch: int, samples: int) -> list[int]: ...
+
+class Distance:
+    __members__: ClassVar[dict[str, Distance]]
+    l1: ClassVar[Distance]
+    l2: ClassVar[Distance]
+    linf: ClassVar[Distance]
+    cosine: ClassVar[Distance]
+    scaled: ClassVar[Distance]
+
+def nearest_curves(
+    curves: NDArray[np.float64], library: NDArray[np.float64], distance: Distance, neighbours: int, threads: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -11,39 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.search.simulator import Problem, Run, simulate
 
+from shoal import search
 from shoal.search import LCM
-from shoal.search.curves import DISTANCES, Library
 from shoal.search.lcm import Matching
 from shoal.space import Float, Space
 
 SPACE = Space({"lr": Float(0, 1)})
-CURVE = np.array([1.0, 2.0])
-LIBRARY = np.array([[1.0, 2.0], [2.0, 4.0], [3.0, 2.0], [0.0, 0.0]])
-
-
-@pytest.mark.parametrize(
-    ("name", "want"),
-    [
-        ("l1", [0, 1.5, 1, 1.5]),
-        ("l2", [0, math.sqrt(2.5), math.sqrt(2), math.sqrt(2.5)]),
-        ("linf", [0, 2, 2, 2]),
-        ("cosine", [0, 0, 1 - 7 / math.sqrt(5 * 13), 1]),
-        ("scaled", [0, 0, math.sqrt((5 - 49 / 13) / 2), math.sqrt(2.5)]),
-    ],
-)
-def test_distances(name: str, want: list[float]) -> None:
-    np.testing.assert_allclose(DISTANCES[name](CURVE, LIBRARY), want, atol=1e-12)
-
-
-def test_the_nearest_foretell() -> None:
-    library = Library(points=2)
-    for curve, final in (([0, 0], 5.0), ([4, 0], 1.0), ([1, 9], 2.0)):
-        library.add(np.array(curve, float), final)
-    l2 = DISTANCES["l2"]
-    assert library.predict(np.array([3.0]), l2, 1) == 1.0  # over the first point only
-    assert library.predict(np.array([3.0]), l2, 2) == pytest.approx((1 / 1 * 1 + 1 / 2 * 2) / (1 + 1 / 2))
-    assert library.predict(np.array([4.0]), l2, 3) == 1.0  # the same curve
-    assert library.predict(np.array([0.5, 4.5]), l2, 1) == 5.0  # two are as near: the older one
 
 
 def curves(levels: list[float]) -> Any:
@@ -119,12 +93,35 @@ def test_one_after_the_other_it_does_what_the_algorithm_says(seed: int, stop: fl
     assert [result.trials[trial].progress for trial in range(20)] == [algorithm.run(t, score) for t in range(20)]
 
 
+def last_point(curve: Any, library: Any) -> Any:
+    return np.abs(library[:, -1] - curve[-1])
+
+
+def test_a_function_can_be_the_distance() -> None:
+    search_by = {by: LCM(8, epochs=8, split=0.5, checkpoints=[2], audit=0, distance=by) for by in ("l1", last_point)}
+    ends = {}
+    for by, each in search_by.items():
+        _, result = ran(each, curves([1, 2, 3, 4, 1.1, 3.9, 2.2, 3.8]))
+        ends[by] = [trial.stopped for trial in result.trials.values()]
+    assert ends["l1"] == ends[last_point]  # of straight lines from one point
+
+
+def test_a_function_is_described_by_its_name_and_not_read_back() -> None:
+    table = json.loads(json.dumps(LCM(8, epochs=8, distance=last_point).describe()))
+    assert table["distance"].endswith("test_lcm.last_point")
+    with pytest.raises(ValueError, match=r"strategy.distance: must be .* or in Python a function, got '.*last_point'"):
+        search.from_description(table)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"trials": 1}, "trials: must be a whole number >= 2, got 1"),
         ({"stop": 1.0}, "stop: must be below 1"),
-        ({"distance": "l3"}, "distance: must be one of l1, l2, linf, cosine, scaled, got 'l3'"),
+        (
+            {"distance": "l3"},
+            "distance: must be one of l1, l2, linf, cosine, scaled, or in Python a function, got 'l3'",
+        ),
         ({"checkpoints": [3, 2]}, r"checkpoints: must rise and stay below 8, got \[3, 2\]"),
         ({"points": [8]}, r"points: must rise and stay below 8, got \[8\]"),
         ({"neighbours": 0}, "neighbours: must be a whole number >= 1, got 0"),

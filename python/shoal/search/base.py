@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -37,7 +37,10 @@ class Search(ABC):
         return self._bind(space if isinstance(space, Space) else Space(space), whole("seed", seed, least=0))
 
     def describe(self) -> dict[str, Any]:
-        """Return a JSON-able table that `from_description` reads back; what is None is left out."""
+        """Return a JSON-able table that `from_description` reads back; what is None is left out.
+
+        A function is described by its name alone, which is not read back.
+        """
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {"name": type(self).__name__} | {name: _table(name, v) for name, v in values.items() if v is not None}
 
@@ -77,4 +80,12 @@ def intervals(
 def _table(name: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _table(key, each) for key, each in value.items()}
-    return value.describe() if hasattr(value, "describe") else jsonable(plain(name, value))
+    if hasattr(value, "describe"):
+        return value.describe()
+    return qualified(value) if callable(value) else jsonable(plain(name, value))
+
+
+def qualified(function: Callable[..., Any]) -> str:
+    """Return a function's name with its module, ``"mine.area"``; of a callable object its class's."""
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"

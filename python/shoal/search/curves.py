@@ -1,4 +1,4 @@
-"""How alike learning curves are: distances, and the nearest of a library."""
+"""How alike learning curves are: the nearest of a library, and what they foretell."""
 
 from __future__ import annotations
 
@@ -6,49 +6,79 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from shoal import _core  # noqa: TID251  its distances need no population
+from shoal.space.checks import whole
 
 Floats: TypeAlias = NDArray[np.float64]
 
-#: Distance of one curve (T,) to each of m curves (m, T), at the same points.
+#: Distance of one curve (t,) to each of m curves (m, t), at the same points: (m,) numbers.
 Distance: TypeAlias = Callable[[Floats, Floats], Floats]
 
-
-def l1(curve: Floats, library: Floats) -> Floats:
-    """Return the mean absolute difference."""
-    distances: Floats = np.abs(library - curve).mean(axis=1)
-    return distances
+DISTANCES = tuple(_core.Distance.__members__)
 
 
-def l2(curve: Floats, library: Floats) -> Floats:
-    """Return the root of the mean squared difference."""
-    distances: Floats = np.sqrt(((library - curve) ** 2).mean(axis=1))
-    return distances
+def nearest(
+    curves: ArrayLike,
+    library: ArrayLike,
+    *,
+    distance: str | Distance = "l2",
+    neighbours: int = 1,
+    threads: int | None = None,
+) -> tuple[NDArray[np.int64], Floats]:
+    """Return the library's curves that are nearest to each of some curves, and how near they are.
+
+    With curves a and b over the n points that both have, and f the factor that makes the distance smallest:
+
+    - ``"l1"``: mean of abs(a - b)
+    - ``"l2"``: sqrt(mean (a - b)²)
+    - ``"linf"``: max of abs(a - b)
+    - ``"cosine"``: 1 - a·b / sqrt(a·a b·b); two zero curves are alike, a zero one and another are at 1
+    - ``"scaled"``: sqrt(mean (a - f b)²), f = a·b / b·b, 0 where b is zero
+
+    Of equally near ones the lower row comes first. Distances are in float64 and do not depend on threads.
+
+    Args:
+        curves: (q, T) values; NaN where a point is missing.
+        library: (m, T) values at the same points, as ``curves``.
+        distance: One of these names, or a function of (T,) and (m, T) that returns (m,) numbers, with NaN as infinity.
+        neighbours: k, how many.
+        threads: CPU threads, by default one for each core this process may use. A function runs in one.
+
+    Returns:
+        (q, k) rows of ``library``, the nearest first, and (q, k) distances. Where there are fewer than k curves with a
+        point in common, -1 and infinity.
+
+    Raises:
+        ValueError: The two are not (q, T) and (m, T) numbers that are finite or NaN, or an argument breaks its rule.
+    """
+    whole("neighbours", neighbours, least=1)
+    count = 0 if threads is None else whole("threads", threads, least=1)
+    given, stored = (np.ascontiguousarray(array, np.float64) for array in (curves, library))
+    if callable(distance):
+        return _nearest_by(distance, given, stored, neighbours)
+    if distance not in DISTANCES:
+        raise ValueError(f"distance: must be one of {', '.join(DISTANCES)} or a function, got {distance!r}")
+    return _core.nearest_curves(given, stored, _core.Distance.__members__[distance], neighbours, count)
 
 
-def linf(curve: Floats, library: Floats) -> Floats:
-    """Return the largest absolute difference."""
-    distances: Floats = np.abs(library - curve).max(axis=1)
-    return distances
-
-
-def cosine(curve: Floats, library: Floats) -> Floats:
-    """Return one minus the cosine of the angle between the curves as vectors; two zero curves are alike."""
-    lengths = np.sqrt((library**2).sum(axis=1) * (curve**2).sum())
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cosines = np.where(lengths > 0, library @ curve / lengths, (library == curve).all(axis=1))
-    distances: Floats = 1 - np.clip(cosines, -1, 1)
-    return distances
-
-
-def scaled(curve: Floats, library: Floats) -> Floats:
-    """Return the l2 distance to the best multiple of each library curve: the factor that makes it smallest."""
-    squares = (library**2).sum(axis=1)
-    factors = np.divide(library @ curve, squares, out=np.zeros_like(squares), where=squares > 0)
-    return l2(curve, factors[:, None] * library)
-
-
-DISTANCES: dict[str, Distance] = {"l1": l1, "l2": l2, "linf": linf, "cosine": cosine, "scaled": scaled}
+def _nearest_by(
+    distance: Distance, curves: Floats, library: Floats, neighbours: int
+) -> tuple[NDArray[np.int64], Floats]:
+    rows = np.full((len(curves), neighbours), -1, np.int64)
+    distances = np.full(rows.shape, np.inf)
+    for curve, its_rows, its_distances in zip(curves, rows, distances, strict=True):
+        values = np.asarray(distance(curve, library), np.float64)
+        if values.shape != (len(library),):
+            raise ValueError(
+                f"distance: must return one number for each of {len(library)} curves, got shape {values.shape}"
+            )
+        values = np.where(np.isnan(values), np.inf, values)
+        order = np.argsort(values, kind="stable")[:neighbours]
+        order = order[values[order] < np.inf]
+        its_rows[: len(order)], its_distances[: len(order)] = order, values[order]
+    return rows, distances
 
 
 class Library:
@@ -75,14 +105,17 @@ class Library:
         """The final scores."""
         return self._finals[: self._count]
 
-    def predict(self, curve: Floats, distance: Distance, neighbours: int) -> float:
-        """Return the final score that a curve's beginning (t,) foretells.
+    def predict(self, curve: Floats, distance: str | Distance, neighbours: int) -> float:
+        """Return the final score that a curve's beginning (t,) foretells; NaN where no library curve is near it.
 
         It is that of the nearest library curve over the same points; of several neighbours, their mean weighted by one
         over the distance. Of curves equally near the one that was added first counts.
         """
-        distances = distance(curve, self._curves[: self._count, : len(curve)])
-        nearest = np.argsort(distances, kind="stable")[:neighbours]
-        if distances[nearest[0]] == 0 or len(nearest) == 1:
-            return float(self._finals[nearest[0]])
-        return float(np.average(self._finals[nearest], weights=1 / distances[nearest]))
+        library = self._curves[: self._count, : len(curve)]
+        (rows,), (distances,) = nearest(curve[None], library, distance=distance, neighbours=neighbours, threads=1)
+        rows, distances = rows[rows >= 0], distances[rows >= 0]
+        if len(rows) == 0:
+            return float("nan")
+        if distances[0] == 0 or len(rows) == 1:
+            return float(self._finals[rows[0]])
+        return float(np.average(self._finals[rows], weights=1 / distances))

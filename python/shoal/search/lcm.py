@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from shoal.search.base import Search, one_unit
-from shoal.search.curves import DISTANCES, Library
+from shoal.search.base import Search, one_unit, qualified
+from shoal.search.curves import DISTANCES, Distance, Library
 from shoal.search.keyed import keyed
 from shoal.search.protocol import Order, Pause, Plan, Report, Resume, Start, Stop, Strategy, Unit
 from shoal.search.sampler import Proposals, RandomSampler
@@ -49,7 +49,9 @@ class LCM(Search):
         checkpoints: Where trials are looked at, rising and before the end; by default after each quarter.
         points: Where the curve has points, rising, the end not among them; by default every checkpoint and as many
             between them as make at most 20 in all. Checkpoints are always points too.
-        distance: ``"l1"``, ``"l2"``, ``"linf"``, ``"cosine"`` or ``"scaled"`` (l2 to the best multiple).
+        distance: ``"l1"``, ``"l2"``, ``"linf"``, ``"cosine"`` or ``"scaled"`` (l2 to the best multiple): see
+            `shoal.search.curves.nearest`. Or a function of a curve (t,) and (m, t) of the library that returns (m,)
+            distances; a study file cannot name one, and a study's journal has its name alone, not what it computes.
         neighbours: How many of the nearest curves foretell the end.
         audit: Fraction of would-be-stopped trials that is trained on.
         learn_from_stopped: Whether stopped trials join the library.
@@ -65,7 +67,7 @@ class LCM(Search):
     stop: float = 0.5
     checkpoints: Sequence[int] | None = None
     points: Sequence[int] | None = None
-    distance: str = "l2"
+    distance: str | Distance = "l2"
     neighbours: int = 1
     audit: float = 0.05
     learn_from_stopped: bool = False
@@ -79,8 +81,9 @@ class LCM(Search):
         fraction("audit", self.audit)
         whole("neighbours", self.neighbours, least=1)
         boolean("learn_from_stopped", self.learn_from_stopped)
-        if self.distance not in DISTANCES:
-            raise ValueError(f"distance: must be one of {', '.join(DISTANCES)}, got {self.distance!r}")
+        if not callable(self.distance) and self.distance not in DISTANCES:
+            names = ", ".join(DISTANCES)
+            raise ValueError(f"distance: must be one of {names}, or in Python a function, got {self.distance!r}")
         for name in ("checkpoints", "points"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, tuple(getattr(self, name)))
@@ -134,7 +137,6 @@ class Matching(Tracker):
         self._points, self._checkpoints, unit = search.looks()
         super().__init__(unit)
         self._search, self._seed, self._proposals = search, seed, proposals
-        self._distance = DISTANCES[search.distance]
         self._library = Library(len(self._points))
         self._next = 0
         self._founders = search.first  # of the first trials, those that have not ended
@@ -146,10 +148,11 @@ class Matching(Tracker):
     def plan(self) -> Plan:
         """Return the plan; the budget is what all trials would take."""
         search, length = self._search, self._points[-1]
+        distance = qualified(search.distance) if callable(search.distance) else search.distance
         looks = ", ".join(map(str, sorted(self._checkpoints))) or "never"
         lines = (
             f"{search.trials} trials of {length} {self.unit}; the first {search.first} to the end, as the library",
-            f"later ones looked at after {looks} {self.unit}, by {search.distance}, {search.neighbours} nearest",
+            f"later ones looked at after {looks} {self.unit}, by {distance}, {search.neighbours} nearest",
             f"stopped if they match one of the worst {search.stop:.0%}; {search.audit:.0%} of those audited",
         )
         return Plan(search.trials, search.trials * length, self.unit, lines)
@@ -199,7 +202,7 @@ class Matching(Tracker):
         """Return the foretold ending if it is one to be stopped for."""
         if len(self._library) == 0:
             return None
-        foretold = self._library.predict(np.array(curve), self._distance, self._search.neighbours)
+        foretold = self._library.predict(np.array(curve), self._search.distance, self._search.neighbours)
         better = float((self._library.finals < foretold).mean())
         return foretold if better > 1 - self._search.stop else None
 
