@@ -119,6 +119,8 @@ void bind_population(py::module_& module) {
       .def("set", &Population::set, py::arg("row"), py::arg("hyperparameters"))
       .def("copy", &Population::copy, py::arg("source"), py::arg("target"))
       .def("inherit", &inherit, py::arg("source"), py::arg("target"))
+      .def("crossover", &Population::crossover, py::arg("heirs"), py::arg("first"), py::arg("second"), py::arg("rate"))
+      .def("mutate", &Population::mutate, py::arg("rows"), py::arg("scale"))
       .def("fit", &fit, py::arg("data"), py::arg("steps").noconvert(), py::arg("record"))
       .def("steps_to_epoch", &Population::steps_to_epoch, py::arg("row"), py::arg("samples"), py::arg("epoch"))
       .def("evaluate", &evaluate, py::arg("data"), py::arg("rows"))

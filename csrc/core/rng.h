@@ -10,7 +10,14 @@
 
 namespace shoal {
 
-enum class Purpose : std::uint32_t { initial_weights = 1, data_order = 2, dropout = 3, augment = 4 };
+enum class Purpose : std::uint32_t {
+  initial_weights = 1,
+  data_order = 2,
+  dropout = 3,
+  augment = 4,
+  crossover = 5,
+  mutation = 6
+};
 
 struct PhiloxKey {
   std::uint32_t seed, id;

@@ -1,5 +1,6 @@
 // Training on this machine's processor: a population's members divided over threads.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <iterator>
 #include <map>
@@ -81,6 +82,18 @@ std::vector<Piece> pieces_of(const std::vector<Job>& jobs) {
   return pieces;
 }
 
+// The sums as a GPU's block has them.
+void mutate_layer(const MutateLayer& layer) {
+  double sums[kMutateParts];
+  for (int part = 0; part < kMutateParts; ++part) sums[part] = squares_of_part(layer, part);
+  for (int width = kMutateParts / 2; width > 0; width /= 2) {
+    for (int part = 0; part < width; ++part) sums[part] += sums[part + width];
+  }
+  const double width = layer.scale * std::sqrt(sums[0] / static_cast<double>(layer.weights()));
+  for (std::int64_t pair = 0; 2 * pair < layer.weights(); ++pair) mutate_pair(layer, false, pair, width);
+  for (std::int64_t pair = 0; 2 * pair < layer.biases; ++pair) mutate_pair(layer, true, pair, width);
+}
+
 class CpuEngine final : public Engine {
  public:
   CpuEngine(Loss loss, int threads)
@@ -97,20 +110,43 @@ class CpuEngine final : public Engine {
     std::memcpy(member.block->data(), from, member.block->size());
   }
 
-  void copy(const std::vector<Move>& moves) override {
-    std::map<const Member*, Buffer> before;  // sources that are overwritten too
-    for (const Move& move : moves) {
-      const bool overwritten =
-          std::any_of(moves.begin(), moves.end(), [&](const Move& m) { return m.target == move.source; });
-      if (!overwritten) continue;
-      Buffer saved(move.source->block->size());
-      read(*move.source, saved.data());
-      before.insert_or_assign(move.source, std::move(saved));
+  void inherit(const std::vector<Descent>& descents) override {
+    std::map<const Member*, Buffer> before;  // parents that are heirs too: counters and floats
+    for (const Descent& d : descents) {
+      for (const Member* parent : {d.first, d.second}) {
+        if (before.contains(parent) || !is_overwritten(parent, descents)) continue;
+        Buffer saved(parent->block->size());
+        read(*parent, saved.data());
+        before.emplace(parent, std::move(saved));
+      }
     }
-    for (const Move& move : moves) {
-      const auto saved = before.find(move.source);
-      write(saved == before.end() ? move.source->block->data() : saved->second.data(), *move.target);
+    const auto block = [&](const Member* parent) {
+      const auto saved = before.find(parent);
+      return saved == before.end() ? parent->block->data() : saved->second.data();
+    };
+    const auto floats = [&](const Member* parent) {
+      return reinterpret_cast<const float*>(block(parent) + sizeof(BlockHeader));
+    };
+    pool_.for_each(static_cast<std::int64_t>(descents.size()), [&](std::int64_t i, int) {
+      const Descent& d = descents[static_cast<std::size_t>(i)];
+      const CrossRows rows = cross_rows(d, floats(d.first), floats(d.second));
+      if (rows.share == 0) {
+        write(block(d.first), *d.heir);
+        return;
+      }
+      for (std::int64_t quad = 0; 4 * quad < rows.parameters; ++quad) cross_quad(rows, quad);
+      std::memcpy(d.heir->block->data(), block(d.first), sizeof(BlockHeader));
+    });
+  }
+
+  void mutate(const std::vector<Member*>& members, double scale) override {
+    std::vector<MutateLayer> layers;
+    for (const Member* member : members) {
+      const std::vector<MutateLayer> its = mutate_layers(*member, scale);
+      layers.insert(layers.end(), its.begin(), its.end());
     }
+    pool_.for_each(static_cast<std::int64_t>(layers.size()),
+                   [&](std::int64_t i, int) { mutate_layer(layers[static_cast<std::size_t>(i)]); });
   }
 
   void train(const TrainContext& context, const std::vector<Job>& jobs) override {

@@ -7,6 +7,7 @@
 #include "engine/cuda_kernels.h"
 #include "engine/cuda_resident.h"
 #include "engine/engine.h"
+#include "kernels/rows_cuda.h"
 
 namespace shoal::cuda {
 namespace {
@@ -91,22 +92,49 @@ class CudaEngine final : public Engine {
     stream_.wait();
   }
 
-  void copy(const std::vector<Move>& moves) override {
+  void inherit(const std::vector<Descent>& descents) override {
     const Current current(device_);
-    std::vector<std::shared_ptr<std::byte>> saved;  // of sources that are overwritten too
+    std::map<const Member*, std::shared_ptr<std::byte>> before;  // floats of parents that are heirs too
+    std::vector<CrossRows> saves, rows;
     std::vector<Counters> counters;
-    for (const Move& move : moves) {
-      const auto overwrites = [&](const Move& other) { return other.target == move.source; };
-      counters.push_back(move.source->counters());
-      saved.push_back(move.source->device);
-      if (std::none_of(moves.begin(), moves.end(), overwrites)) continue;
-      saved.back() = with_room([&] { return pool_->take(bytes_of(move.source->floats)); });
-      stream_.copy(move.source->device.get(), bytes_of(move.source->floats), saved.back().get());
+    for (const Descent& d : descents) {
+      for (const Member* parent : {d.first, d.second}) {
+        if (before.contains(parent) || !is_overwritten(parent, descents)) continue;
+        auto saved = with_room([&] { return pool_->take(bytes_of(parent->floats)); });
+        saves.push_back(cross_rows({parent, parent, d.heir}, parent->parameters(), parent->parameters()));
+        saves.back().heir = reinterpret_cast<float*>(saved.get());
+        before.emplace(parent, std::move(saved));
+      }
     }
-    for (std::size_t i = 0; i < moves.size(); ++i) {
-      moves[i].target->counters() = counters[i];
-      stream_.copy(saved[i].get(), bytes_of(moves[i].target->floats), moves[i].target->device.get());
+    const auto floats = [&](const Member* parent) {
+      const auto saved = before.find(parent);
+      return saved == before.end() ? parent->parameters() : reinterpret_cast<const float*>(saved->second.get());
+    };
+    for (const Descent& d : descents) {
+      rows.push_back(cross_rows(d, floats(d.first), floats(d.second)));
+      counters.push_back(d.first->counters());
     }
+    with_room([&] {
+      auto* const on_device = rooms_[0].jobs.take<CrossRows>(saves.size() + rows.size());
+      cross(saves, on_device);
+      cross(rows, on_device + saves.size());
+    });
+    stream_.wait();
+    for (std::size_t i = 0; i < descents.size(); ++i) descents[i].heir->counters() = counters[i];
+  }
+
+  void mutate(const std::vector<Member*>& members, double scale) override {
+    const Current current(device_);
+    std::vector<MutateLayer> layers;
+    for (const Member* member : members) {
+      const std::vector<MutateLayer> its = mutate_layers(*member, scale);
+      layers.insert(layers.end(), its.begin(), its.end());
+    }
+    if (layers.empty()) return;
+    auto* const on_device = with_room([&] { return rooms_[0].jobs.take<MutateLayer>(layers.size()); });
+    stream_.copy(layers.data(), layers.size() * sizeof(MutateLayer), on_device);
+    const auto count = static_cast<std::int64_t>(layers.size());
+    start_blocks(mutate_kernel, MutateLaunch{on_device, count}, count, kMutateBytes);
     stream_.wait();
   }
 
@@ -235,10 +263,7 @@ class CudaEngine final : public Engine {
   // left over make the teams larger.
   template <class Launch>
   Teams teams_for(void (*kernel)(Launch), const Demand& demand, Room& room) {
-    int resident = 0;
-    check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, kThreads, demand.shared_bytes),
-          "asking how many blocks fit");
-    const std::int64_t blocks = std::int64_t{resident} * processors_;
+    const std::int64_t blocks = blocks_of(kernel, demand.shared_bytes);
     std::int64_t teams = std::min(demand.jobs, blocks);
     std::size_t free = 0, total = 0;
     check(cudaMemGetInfo(&free, &total), "asking for free memory");
@@ -265,7 +290,38 @@ class CudaEngine final : public Engine {
   // All blocks are on the device at once, so that those of a team can wait for each other.
   template <class Launch>
   void start(void (*kernel)(Launch), const Launch& launch, std::size_t shared_bytes) {
-    const auto blocks = static_cast<unsigned>(launch.teams.size * launch.teams.count);
+    start_exactly(kernel, launch, launch.teams.size * launch.teams.count, shared_bytes);
+  }
+
+  // As many blocks as there is work for, or as the device holds.
+  template <class Launch>
+  void start_blocks(void (*kernel)(Launch), const Launch& launch, std::int64_t most, std::size_t shared_bytes) {
+    start_exactly(kernel, launch, std::min(most, blocks_of(kernel, shared_bytes)), shared_bytes);
+  }
+
+  // Blocks of a kernel that the device holds at once.
+  template <class Launch>
+  std::int64_t blocks_of(void (*kernel)(Launch), std::size_t shared_bytes) const {
+    int resident = 0;
+    check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, kThreads, shared_bytes),
+          "asking how many blocks fit");
+    return std::int64_t{resident} * processors_;
+  }
+
+  // One launch for all rows; their list goes to `on_device`.
+  void cross(const std::vector<CrossRows>& rows, CrossRows* on_device) {
+    std::int64_t longest = 0;
+    for (const CrossRows& row : rows) longest = std::max(longest, row.parameters);
+    const std::int64_t pieces = (longest + kCrossPiece - 1) / kCrossPiece;
+    if (pieces == 0) return;
+    stream_.copy(rows.data(), rows.size() * sizeof(CrossRows), on_device);
+    const auto count = static_cast<std::int64_t>(rows.size());
+    start_blocks(cross_kernel, CrossLaunch{on_device, count, pieces}, count * pieces, 0);
+  }
+
+  template <class Launch>
+  void start_exactly(void (*kernel)(Launch), const Launch& launch, std::int64_t count, std::size_t shared_bytes) {
+    const auto blocks = static_cast<unsigned>(count);
     Launch copy = launch;
     void* arguments[] = {&copy};
     check(cudaLaunchCooperativeKernel(kernel, dim3(blocks), dim3(kThreads), arguments, shared_bytes, stream_.get()),

@@ -8,16 +8,11 @@
 #include <vector>
 
 #include "engine/batch.h"
+#include "engine/rows.h"
 #include "engine/train.h"
 #include "shoal/device.h"
 
 namespace shoal {
-
-// A member's weights and state, from one to another.
-struct Move {
-  const Member* source;
-  Member* target;
-};
 
 class Engine {
  public:
@@ -28,8 +23,9 @@ class Engine {
   // The block as bytes: counters, weights, optimiser state.
   virtual void read(const Member& member, std::byte* to) = 0;
   virtual void write(const std::byte* from, Member& member) = 0;
-  // All sources are read before any target is written; no target comes twice.
-  virtual void copy(const std::vector<Move>& moves) = 0;
+  // All parents are read before any heir is written; no heir comes twice.
+  virtual void inherit(const std::vector<Descent>& descents) = 0;
+  virtual void mutate(const std::vector<Member*>& members, double scale) = 0;
 
   virtual void train(const TrainContext& context, const std::vector<Job>& jobs) = 0;
   // One loss and, for cross_entropy and unless null, one accuracy a member.

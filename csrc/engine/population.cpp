@@ -2,6 +2,7 @@
 #include "shoal/population.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <utility>
@@ -48,6 +49,22 @@ struct Population::Impl {
     require(row >= 0 && row < static_cast<std::int64_t>(members.size()),
             "member " + std::to_string(row) + " does not exist, the population has " + std::to_string(members.size()));
     return members[static_cast<std::size_t>(row)];
+  }
+
+  // One of the members that are to be changed, each once.
+  Member& heir(std::int64_t row, const char* what, const std::vector<std::int64_t>& all) {
+    Member& member = at(row);
+    require(std::count(all.begin(), all.end(), row) == 1, "member " + std::to_string(row) + " is " + what + " twice");
+    return member;
+  }
+
+  // One that an heir can take weights from.
+  const Member& parent(std::int64_t row, std::int64_t heir) {
+    const Member& member = at(row);
+    require(same_structure(*member.program, *at(heir).program),
+            "member " + std::to_string(heir) + " cannot take the weights of member " + std::to_string(row) +
+                ": their networks differ in structure");
+    return member;
   }
 
   // Members of equal networks share a program, and so what an engine keeps for it.
@@ -99,18 +116,39 @@ void Population::set(std::int64_t row, const Hyperparameters& hyperparameters) {
 void Population::copy(const std::vector<std::int64_t>& source, const std::vector<std::int64_t>& target) {
   require(source.size() == target.size(), "copy has " + std::to_string(source.size()) + " sources and " +
                                               std::to_string(target.size()) + " targets, expected as many");
-  std::vector<Move> moves;
+  std::vector<Descent> descents;
   for (std::size_t i = 0; i < source.size(); ++i) {
-    const Member& from = impl_->at(source[i]);
-    Member& to = impl_->at(target[i]);
-    require(same_structure(*from.program, *to.program),
-            "member " + std::to_string(target[i]) + " cannot take the weights of member " + std::to_string(source[i]) +
-                ": their networks differ in structure");
-    require(std::count(target.begin(), target.end(), target[i]) == 1,
-            "member " + std::to_string(target[i]) + " is a target twice");
-    moves.push_back({&from, &to});
+    Member& heir = impl_->heir(target[i], "a target", target);
+    const Member& parent = impl_->parent(source[i], target[i]);
+    descents.push_back({&parent, &parent, &heir});
   }
-  impl_->engine->copy(moves);
+  impl_->engine->inherit(descents);
+}
+
+void Population::crossover(const std::vector<std::int64_t>& heirs, const std::vector<std::int64_t>& first,
+                           const std::vector<std::int64_t>& second, double rate) {
+  require(heirs.size() == first.size() && heirs.size() == second.size(),
+          "crossover has " + std::to_string(heirs.size()) + " heirs, " + std::to_string(first.size()) + " first and " +
+              std::to_string(second.size()) + " second parents, expected as many");
+  require(rate >= 0 && rate <= 1, "rate must be in [0, 1], got " + std::to_string(rate));
+  const auto share = static_cast<std::uint64_t>(std::llround(std::ldexp(rate, 32)));
+  std::vector<Descent> descents;
+  for (std::size_t i = 0; i < heirs.size(); ++i) {
+    Member& heir = impl_->heir(heirs[i], "an heir", heirs);
+    for (const std::int64_t row : {first[i], second[i]}) {
+      require(!impl_->parent(row, heirs[i]).counters().diverged,
+              "member " + std::to_string(row) + " has diverged and cannot be a parent");
+    }
+    descents.push_back({&impl_->at(first[i]), &impl_->at(second[i]), &heir, share});
+  }
+  impl_->engine->inherit(descents);
+}
+
+void Population::mutate(const std::vector<std::int64_t>& rows, double scale) {
+  require(scale >= 0 && std::isfinite(scale), "scale must be >= 0 and finite, got " + std::to_string(scale));
+  std::vector<Member*> members;
+  for (const std::int64_t row : rows) members.push_back(&impl_->heir(row, "to be mutated", rows));
+  impl_->engine->mutate(members, scale);
 }
 
 std::vector<InheritedLayer> Population::inherit(std::int64_t source, std::int64_t target) {

@@ -206,6 +206,28 @@ TEST_CASE("cuda: an heir of another structure inherits as on the CPU") {
   CHECK(state(gpu, 1) == state(cpu, 1));
 }
 
+TEST_CASE("cuda: heirs of two parents and disturbed members have the CPU's bits") {
+  const Pictures pictures(30, {6, 5, 2});
+  const Network network{{layer::conv2d(20, 3), layer::batch_norm(), layer::relu(), layer::flatten(), layer::dense(33),
+                         layer::tanh(), layer::dense(2)}};
+  Population cpu = population("cpu", pictures.shape, Optimizer::adam);
+  Population gpu = population("cuda:0", pictures.shape, Optimizer::adam);
+  for (std::uint32_t id = 0; id < 5; ++id) {
+    cpu.add(network, rates(0.001f, 10), 7 * id);
+    gpu.add(network, rates(0.001f, 10), 7 * id);
+  }
+  fit(cpu, pictures.classes(), 3);
+  for (std::int64_t row = 0; row < 5; ++row) gpu.write_state(row, state(cpu, row).data());
+  for (Population* p : {&cpu, &gpu}) {
+    p->crossover({0, 1, 3}, {1, 2, 4}, {0, 0, 1}, 0.25);
+    p->mutate({2, 3}, 0.5);
+    p->copy({2, 3}, {3, 4});
+  }
+  for (std::int64_t row = 0; row < 5; ++row) CHECK(state(gpu, row) == state(cpu, row));
+  CHECK(state(cpu, 3) != state(cpu, 4));
+  CHECK_THROWS_AS(gpu.crossover({0, 0}, {1, 1}, {2, 2}, 0.5), InvalidArgument);
+}
+
 TEST_CASE("cuda: a member that diverges stops, and the others do not notice") {
   const Pictures pictures(40, {5, 4});
   const Network network{{layer::dense(8), layer::relu(), layer::dense(2)}};

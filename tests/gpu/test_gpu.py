@@ -82,6 +82,20 @@ def test_an_heir_of_another_structure_inherits_as_on_the_cpu():
     assert np.isfinite(gpu.train(dataset, steps=2)).all()
 
 
+@pytest.mark.parametrize("network", [LARGE, IMAGES], ids=["dense", "images"])
+def test_members_recombine_as_on_the_cpu_bit_for_bit(network):
+    shape = (8, 7, 2) if network is IMAGES else (7,)
+    cpu, gpu = pair(network, members=4, optimizer="adam", seed=3, input_shape=shape)
+    cpu.train(labelled(40, shape=shape), steps=[1, 2, 3, 4])
+    for member in range(4):
+        gpu.load_state(member, cpu.state(member))
+    for population in (cpu, gpu):
+        population.crossover([0, 1, 2], [1, 2, 0], [0, 0, 3], rate=0.3)
+        population.mutate([3, 1], 0.1)
+        population.copy([3, 0], [0, 2])
+    assert blocks(cpu) == blocks(gpu)
+
+
 def test_a_study_runs(tmp_path):
     study = Study(
         lambda config: TINY,

@@ -77,6 +77,16 @@ class Population {
   // the same shapes. A name is kind and place among the kind, counted from the input. In the order of target's layers.
   std::vector<InheritedLayer> inherit(std::int64_t source, std::int64_t target);
 
+  // Each weight of heirs[i], with its optimiser state, is that of second[i] with probability `rate`, else that of
+  // first[i]; the counters are the first's. Draws depend on (seed, the heir's id, its steps so far) alone. Else as copy;
+  // parents that have diverged are refused.
+  void crossover(const std::vector<std::int64_t>& heirs, const std::vector<std::int64_t>& first,
+                 const std::vector<std::int64_t>& second, double rate);
+
+  // Adds Gaussian noise to weights and biases: `scale` times the root mean square of the weights of their layer. Optimiser
+  // state and running statistics stay. Draws depend on (seed, id, steps so far) alone.
+  void mutate(const std::vector<std::int64_t>& rows, double scale);
+
   // Trains row p for steps[p] steps (0: leave it alone). losses is (P, T), T = ceil(max(steps) / record): the mean
   // training loss of each `record` steps; NaN where a member made no step. A member whose loss is not finite is
   // marked diverged before that step is applied and skipped from then on (its losses are NaN).

@@ -271,6 +271,32 @@ class Population:
         rows = [arguments.row(member, self.members) for member in (source, target)]
         return self._built().inherit(*rows)
 
+    def crossover(self, heirs: Rows, first: Rows, second: Rows, rate: float = 0.5) -> None:
+        """Mix two parents: heirs[i] takes each weight from second[i] with probability ``rate``, else from first[i].
+
+        A weight brings its optimiser state along; the counters are the first parent's. An heir keeps its
+        hyperparameters and id. What is drawn depends on the seed, the heir's id and its steps so far alone, and is the
+        same on a GPU. All parents are read before any heir is written.
+
+        Raises:
+            ValueError: There is no such member, an heir appears twice, a parent has diverged or differs in structure
+                from the heir, or ``rate`` is not in [0, 1].
+        """
+        one, two = arguments.rows(first, self.members), arguments.rows(second, self.members)
+        self._built().crossover(arguments.rows(heirs, self.members), one, two, rate)
+
+    def mutate(self, members: Rows, scale: float) -> None:
+        """Add Gaussian noise to weights and biases.
+
+        Its standard deviation is ``scale`` times the root mean square of the weights of their layer: 0.1 disturbs every
+        layer by a tenth, whatever the size of its weights. Optimiser state and a normalisation's running statistics
+        stay. What is drawn depends on the seed, the member's id and its steps so far alone, and is the same on a GPU.
+
+        Raises:
+            ValueError: There is no such member, one appears twice, or ``scale`` is negative or not finite.
+        """
+        self._built().mutate(arguments.rows(members, self.members), scale)
+
     def set(self, members: Rows, **values: Any) -> None:
         """Change hyperparameters between steps: ``pop.set(7, lr=0.01)``, ``pop.set([1, 2], lr=[0.1, 0.2])``.
 
