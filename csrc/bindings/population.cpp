@@ -75,17 +75,23 @@ Array<float> fit(Population& population, const ArrayDataset& data, const Array<s
   return losses;
 }
 
-py::tuple evaluate(Population& population, const ArrayDataset& data, const std::vector<std::int64_t>& rows) {
+// By name: loss; accuracy of labels; correlation and r2 of targets.
+py::dict evaluate(Population& population, const ArrayDataset& data, const std::vector<std::int64_t>& rows) {
   const auto size = static_cast<py::ssize_t>(rows.size());
-  Array<float> loss(size), accuracy(size);
-  float* const loss_out = loss.mutable_data();
-  float* const accuracy_out = data.view.labels ? accuracy.mutable_data() : nullptr;
-  {
-    py::gil_scoped_release unlocked;
-    population.evaluate(data.view, rows, loss_out, accuracy_out);
-  }
-  if (!accuracy_out) return py::make_tuple(loss, py::none());
-  return py::make_tuple(loss, accuracy);
+  py::dict scores;
+  const auto take = [&](const char* name) {
+    Array<float> values(size);
+    scores[name] = values;
+    return values.mutable_data();
+  };
+  const bool labels = data.view.labels != nullptr;
+  float* const loss = take("loss");
+  float* const accuracy = labels ? take("accuracy") : nullptr;
+  float* const correlation = labels ? nullptr : take("correlation");
+  float* const r2 = labels ? nullptr : take("r2");
+  py::gil_scoped_release unlocked;
+  population.evaluate(data.view, rows, loss, accuracy, correlation, r2);
+  return scores;
 }
 
 Array<float> predict(Population& population, const ArrayDataset& data, std::int64_t row) {

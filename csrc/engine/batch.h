@@ -90,6 +90,7 @@ class Batch {
 
   std::uint32_t* index() const { return index_; }
   const std::int32_t* labels() const { return labels_; }
+  const float* targets() const { return targets_; }  // (rows, outputs), rows padded(outputs) apart
   const float* losses() const { return losses_; }
 
  private:

@@ -170,11 +170,11 @@ class CpuEngine final : public Engine {
     });
   }
 
-  void evaluate(const Data& data, const std::vector<const Member*>& members, float* loss, float* accuracy) override {
+  void evaluate(const Data& data, const std::vector<const Member*>& members, const Scores& scores) override {
     std::int64_t most = 0;
     for (const Member* member : members) most = std::max(most, forward_workspace(*member, loss_));
     reserve(most);
-    shoal::evaluate(data, loss_, members, pool_, [&](int rank) { return workspace(rank); }, loss, accuracy);
+    shoal::evaluate(data, loss_, members, pool_, [&](int rank) { return workspace(rank); }, scores);
   }
 
   void predict(const Data& data, const Member& member, float* out) override {

@@ -155,10 +155,10 @@ class CudaEngine final : public Engine {
     collect(in_memory);
   }
 
-  void evaluate(const Data& data, const std::vector<const Member*>& members, float* losses, float* accuracy) override {
+  void evaluate(const Data& data, const std::vector<const Member*>& members, const Scores& scores) override {
     const Current current(device_);
     forget_plans();
-    with_room([&] { evaluate_all(data, members, losses, accuracy); });
+    with_room([&] { evaluate_all(data, members, scores); });
   }
 
   void predict(const Data& data, const Member& member, float* out) override {
@@ -168,7 +168,7 @@ class CudaEngine final : public Engine {
   }
 
  private:
-  void evaluate_all(const Data& data, const std::vector<const Member*>& members, float* losses, float* accuracy) {
+  void evaluate_all(const Data& data, const std::vector<const Member*>& members, const Scores& scores) {
     const std::int64_t pieces = (data.samples() + kPiece - 1) / kPiece;
     const std::size_t count = members.size() * static_cast<std::size_t>(pieces);
     Sums* const sums = rooms_[0].results.take<Sums>(count);
@@ -184,17 +184,8 @@ class CudaEngine final : public Engine {
     std::vector<Sums> parts(count);
     stream_.copy(sums, count * sizeof(Sums), parts.data());
     stream_.wait();
-    for (std::size_t m = 0; m < members.size(); ++m) {
-      Sums total{0, 0};
-      for (std::int64_t i = 0; i < pieces; ++i) {
-        const Sums& part = parts[m * static_cast<std::size_t>(pieces) + static_cast<std::size_t>(i)];
-        total = {total.loss + part.loss, total.correct + part.correct};
-      }
-      const auto samples = static_cast<double>(data.samples());
-      losses[m] = static_cast<float>(total.loss / samples);
-      if (accuracy && loss_ == Loss::cross_entropy)
-        accuracy[m] = static_cast<float>(static_cast<double>(total.correct) / samples);
-    }
+    for (std::size_t m = 0; m < members.size(); ++m)
+      score(parts, m, pieces, data, loss_, members[m]->program->outputs, scores);
   }
 
   void predict_all(const Data& data, const Member& member, float* out) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/cuda_pass.h"
+#include "engine/evaluate.h"
 #include "engine/recorder.h"
 #include "shoal/population.h"
 
@@ -131,10 +132,15 @@ __global__ void __launch_bounds__(kThreads, 2) train_kernel(const __grid_constan
 
 // ---- evaluation
 
-struct Sums {
-  double loss;
-  std::int64_t correct;
-};
+// Those of a warp's lanes merged in one order, on the first lane.
+SHOAL_DEVICE Moments warp_merge(Moments moments) {
+  for (int distance = kWarp / 2; distance > 0; distance /= 2) {
+    const auto other = [&](double value) { return __shfl_xor_sync(0xFFFFFFFFu, value, distance); };
+    moments.merge({other(moments.count), other(moments.mean_y), other(moments.mean_t), other(moments.yy),
+                   other(moments.tt), other(moments.yt)});
+  }
+  return moments;
+}
 
 // Some samples of the data through one member.
 struct EvaluateJob {
@@ -157,13 +163,15 @@ SHOAL_DEVICE void sum_losses(Team& team, const EvaluateLaunch& launch, const Eva
   loss_forward(team, pass, c.losses(), nullptr);
   team.sync();
   if (team.warp() != 0) return;
-  Sums sums{0, 0};
+  Sums sums;
   for (int row = static_cast<int>(threadIdx.x); row < pass.rows; row += kWarp) {
     sums.loss += c.losses()[row];
     if (launch.loss == Loss::cross_entropy)
       sums.correct += chosen_class(pass, row) == launch.data.labels[pass.sample(row)];
+    for (int i = 0; i < pass.outputs && launch.loss == Loss::mse; ++i)
+      sums.moments.add(pass.outputs_of(row)[i * kLanes], launch.data.targets[pass.sample(row) * pass.outputs + i]);
   }
-  sums = {warp_sum(sums.loss), warp_sum(sums.correct)};
+  sums = {warp_sum(sums.loss), warp_sum(sums.correct), warp_merge(sums.moments)};
   if (threadIdx.x == 0) *job.sums = sums;
 }
 

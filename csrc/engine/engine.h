@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/batch.h"
+#include "engine/evaluate.h"
 #include "engine/rows.h"
 #include "engine/train.h"
 #include "shoal/device.h"
@@ -28,8 +29,7 @@ class Engine {
   virtual void mutate(const std::vector<Member*>& members, double scale) = 0;
 
   virtual void train(const TrainContext& context, const std::vector<Job>& jobs) = 0;
-  // One loss and, for cross_entropy and unless null, one accuracy a member.
-  virtual void evaluate(const Data& data, const std::vector<const Member*>& members, float* loss, float* accuracy) = 0;
+  virtual void evaluate(const Data& data, const std::vector<const Member*>& members, const Scores& scores) = 0;
   // (samples, outputs)
   virtual void predict(const Data& data, const Member& member, float* out) = 0;
 };

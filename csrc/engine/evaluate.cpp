@@ -46,11 +46,6 @@ struct Evaluator {
   }
 };
 
-struct Sums {
-  double loss = 0;
-  std::int64_t correct = 0;
-};
-
 void evaluate_slice(const Data& data, Loss loss, Evaluator& evaluator, std::int64_t first, std::int64_t rows,
                     Sums& sums) {
   const std::int64_t outputs = evaluator.member.program->outputs;
@@ -59,6 +54,10 @@ void evaluate_slice(const Data& data, Loss loss, Evaluator& evaluator, std::int6
   for (std::int64_t row = 0; row < rows && loss == Loss::cross_entropy; ++row) {
     const float* values = y + row * padded(outputs);
     sums.correct += std::max_element(values, values + outputs) - values == evaluator.batch.labels()[row];
+  }
+  for (std::int64_t row = 0; row < rows && loss == Loss::mse; ++row) {
+    const std::int64_t at = row * padded(outputs);
+    for (std::int64_t i = at; i < at + outputs; ++i) sums.moments.add(y[i], evaluator.batch.targets()[i]);
   }
   evaluator.batch.loss({0, rows, true, true}, rows, y, {});  // replaces y
   for (std::int64_t row = 0; row < rows; ++row) sums.loss += evaluator.batch.losses()[row];
@@ -72,8 +71,28 @@ std::int64_t forward_workspace(const Member& member, Loss loss) {
   return arena.used();
 }
 
+void score(const std::vector<Sums>& sums, std::size_t member, std::int64_t pieces, const Data& data, Loss loss,
+           std::int64_t outputs, const Scores& scores) {
+  Sums total;
+  for (std::int64_t i = 0; i < pieces; ++i) {
+    const Sums& part = sums[member * static_cast<std::size_t>(pieces) + static_cast<std::size_t>(i)];
+    total.loss += part.loss;
+    total.correct += part.correct;
+    total.moments.merge(part.moments);
+  }
+  const auto samples = static_cast<double>(data.samples());
+  scores.loss[member] = static_cast<float>(total.loss / samples);
+  if (loss == Loss::cross_entropy) {
+    if (scores.accuracy) scores.accuracy[member] = static_cast<float>(static_cast<double>(total.correct) / samples);
+    return;
+  }
+  const double squares = total.loss * static_cast<double>(outputs);
+  if (scores.correlation) scores.correlation[member] = static_cast<float>(total.moments.correlation());
+  if (scores.r2) scores.r2[member] = static_cast<float>(total.moments.r2(squares));
+}
+
 void evaluate(const Data& data, Loss loss, const std::vector<const Member*>& members, ThreadPool& pool,
-              const Workspace& workspace, float* losses, float* accuracy) {
+              const Workspace& workspace, const Scores& scores) {
   const std::int64_t per_member = pieces(data);
   std::vector<Sums> sums(members.size() * static_cast<std::size_t>(per_member));
   pool.for_each(static_cast<std::int64_t>(sums.size()), [&](std::int64_t i, int rank) {
@@ -85,18 +104,8 @@ void evaluate(const Data& data, Loss loss, const std::vector<const Member*>& mem
       evaluate_slice(data, loss, evaluator, first, rows, sums[static_cast<std::size_t>(i)]);
     });
   });
-  const auto samples = static_cast<double>(data.samples());
-  for (std::size_t m = 0; m < members.size(); ++m) {
-    Sums total;
-    for (std::int64_t i = 0; i < per_member; ++i) {
-      const Sums& part = sums[m * static_cast<std::size_t>(per_member) + static_cast<std::size_t>(i)];
-      total.loss += part.loss;
-      total.correct += part.correct;
-    }
-    losses[m] = static_cast<float>(total.loss / samples);
-    if (accuracy && loss == Loss::cross_entropy)
-      accuracy[m] = static_cast<float>(static_cast<double>(total.correct) / samples);
-  }
+  for (std::size_t m = 0; m < members.size(); ++m)
+    score(sums, m, per_member, data, loss, members[m]->program->outputs, scores);
 }
 
 void predict(const Data& data, Loss loss, const Member& member, ThreadPool& pool, const Workspace& workspace,

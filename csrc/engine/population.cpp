@@ -195,14 +195,15 @@ std::int64_t Population::steps_to_epoch(std::int64_t row, std::int64_t samples, 
   return steps(samples - c.offset) + (epoch - c.epoch - 1) * steps(samples);
 }
 
-void Population::evaluate(const Dataset& dataset, const std::vector<std::int64_t>& rows, float* loss, float* accuracy) {
+void Population::evaluate(const Dataset& dataset, const std::vector<std::int64_t>& rows, float* loss, float* accuracy,
+                          float* correlation, float* r2) {
   const Data data(dataset, impl_->loss, Use::evaluation);
   std::vector<const Member*> members;
   for (const std::int64_t row : rows) {
     members.push_back(&impl_->at(row));
     data.check_fits(*members.back()->program, impl_->loss, Use::evaluation);
   }
-  impl_->engine->evaluate(data, members, loss, accuracy);
+  impl_->engine->evaluate(data, members, {loss, accuracy, correlation, r2});
 }
 
 void Population::predict(const Dataset& dataset, std::int64_t row, float* out) {

@@ -140,7 +140,7 @@ def test_regression_ranks_by_loss():
         optimizer="adam",
         metric="loss",
     ).run(progress=False)
-    assert set(result.best.metrics) == {"train_loss", "loss", *COSTS}
+    assert set(result.best.metrics) == {"train_loss", "loss", "mse", "correlation", "r2", *COSTS}
     assert result.best.score == min(trial.curve[-1][1]["loss"] for trial in result.trials)
 
 

@@ -95,8 +95,11 @@ class Population {
   // Steps from where row p stands to the start of epoch `epoch` (0 if already there), at its batch size.
   std::int64_t steps_to_epoch(std::int64_t row, std::int64_t samples, std::int64_t epoch) const;
 
-  // Mean loss and (cross_entropy) accuracy over the data for each listed row, dropout off. accuracy may be null.
-  void evaluate(const Dataset& data, const std::vector<std::int64_t>& rows, float* loss, float* accuracy);
+  // Mean loss over the data for each listed row, dropout off; and unless null, for cross_entropy the accuracy, for mse
+  // Pearson's correlation and r2 = 1 - sum (y - t)^2 / sum (t - mean t)^2. Several outputs count as one series. Where y or
+  // t are constant the correlation is 0; where t is, r2 is 1 if y equals it, else 0.
+  void evaluate(const Dataset& data, const std::vector<std::int64_t>& rows, float* loss, float* accuracy,
+                float* correlation = nullptr, float* r2 = nullptr);
 
   // The network's outputs, (samples, outputs): probabilities for cross_entropy, values for mse.
   void predict(const Dataset& data, std::int64_t row, float* out);

@@ -209,21 +209,28 @@ class Population:
         return core
 
     def evaluate(self, data: Dataset, members: Rows | None = None) -> dict[str, Floats]:
-        """Return the mean loss, and for cross_entropy the accuracy in [0, 1], with dropout off.
+        """Return the mean loss and what else tells how good the members are, with dropout off.
+
+        For cross_entropy that is the accuracy in [0, 1]. For mse it is, of outputs y and targets t over all samples,
+        several outputs being taken as one series:
+
+        - ``"mse"``: the mean of (y - t)², which is the loss
+        - ``"correlation"``: Pearson's, in [-1, 1]; 0 where y or t is constant
+        - ``"r2"``: 1 - sum (y - t)² / sum (t - mean t)²; where t is constant 1 if y equals it, else 0
 
         Args:
             data: What to evaluate on.
             members: The M rows to evaluate, by default all.
 
         Returns:
-            ``{"loss": (M,), "accuracy": (M,)}``, in the order of ``members``.
+            ``{"loss": (M,), "accuracy": (M,)}``, or ``{"loss": (M,), "mse": (M,), ...}``, in the order of ``members``.
 
         Raises:
             ValueError: There is no such member, or the data do not fit the networks or the loss.
         """
         rows = list(range(self.members)) if members is None else arguments.rows(members, self.members)
-        loss, accuracy = self._fitting(data).evaluate(native.dataset(data), rows)
-        return {"loss": loss} if accuracy is None else {"loss": loss, "accuracy": accuracy}
+        scores = self._fitting(data).evaluate(native.dataset(data), rows)
+        return scores if data.classification else {"loss": scores["loss"], "mse": scores["loss"].copy(), **scores}
 
     def predict(self, x: Dataset | ArrayLike, member: int = 0) -> Floats:
         """Return one member's outputs, (n, outputs): probabilities for cross_entropy, values for mse.

@@ -48,11 +48,12 @@ class Study:
         strategy: Such as ``search.PBT(...)``.
         loss: ``"cross_entropy"`` or ``"mse"``.
         optimizer: ``"sgd"``, ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"adagrad"``.
-        metric: What to rank by: ``"loss"``, ``"accuracy"`` (labels only), ``"train_loss"``, a cost (`shoal.merit`),
-            a function of the metrics, or a figure such as ``merit.Penalised("accuracy", 0.01)``. A list of these is
-            ranked by non-dominated sorting: the result has their Pareto front.
+        metric: What to rank by: ``"loss"``, ``"train_loss"``; with labels ``"accuracy"``; with float targets ``"mse"``,
+            ``"correlation"`` or ``"r2"`` (`shoal.Population.evaluate`); a cost (`shoal.merit`), a function of the
+            metrics, or a figure such as ``merit.Penalised("accuracy", 0.01)``. A list of these is ranked by
+            non-dominated sorting: the result has their Pareto front.
         mode: ``"min"`` or ``"max"``, or a list of these; follows from the metric, unless that is a function.
-        device: ``"auto"`` or ``"cpu"``.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
         data_order: ``"own"``: each trial shuffles by its id. ``"shared"``: all see the same order.
         seed: Of everything random, in [0, 2**32).
         directory: Where the study is kept, so that it can go on after it was stopped. None keeps nothing.

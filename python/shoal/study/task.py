@@ -68,7 +68,8 @@ class NetworkTask:
 
     def directions(self) -> dict[str, str]:
         """Return the metrics of this kind of data."""
-        return {"loss": "min", "train_loss": "min"} | ({"accuracy": "max"} if self._train.classification else {})
+        own = {"accuracy": "max"} if self._train.classification else {"mse": "min", "correlation": "max", "r2": "max"}
+        return {"loss": "min", "train_loss": "min", **own}
 
     def check(self, space: Space) -> dict[str, Any]:
         """Build the networks of some configs, the ends of the space among them, and show them the data."""
