@@ -16,6 +16,7 @@ from shoal.search import (
     Search,
     SuccessiveHalving,
     TopK,
+    default,
 )
 
 MOST = 1900  # trials: LCBench has 2000 rows, and a row may be had once only
@@ -36,12 +37,12 @@ def contenders(length: int, budget: int) -> dict[str, Search]:
     population = min(20, max(4, budget // 5))
     generations = 2 + budget // (population - 1)
     return {
+        "default": default(budget, length),
         "random": Random(budget, epochs=length),
         "sobol": Full(budget, epochs=length, sampler="sobol"),
         "tpe": Full(budget, epochs=length, sampler=OptunaSampler()),
         "topk": TopK(looked, keep, epochs=length, look=1),
         "halving": SuccessiveHalving(halved, max_epochs=length),
-        "halving+sobol": SuccessiveHalving(halved, max_epochs=length, sampler="sobol"),
         "halving+genetic": SuccessiveHalving(halved, max_epochs=length, sampler="genetic"),
         "hyperband": Hyperband(max_epochs=length, rounds=50),
         "dehb": DEHB(max_epochs=length, rounds=50),

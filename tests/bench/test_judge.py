@@ -72,7 +72,7 @@ def test_an_earlier_run_is_ranked_along(curves, tmp_path, capsys):
 
 
 def test_unknown_names_are_refused(curves):
-    with pytest.raises(SystemExit, match=r"only: must be of random, .*, got 'peter'"):
+    with pytest.raises(SystemExit, match=r"only: must be of default, random, .*, got 'peter'"):
         judge.main(["--curves", str(curves), "--only", "random,peter"])
 
 

@@ -51,6 +51,16 @@ def networks_of(file):
     return [network({"lr": 0.1, "width": width, "dropout": dropout}) for width, dropout in ((3, 0.0), (9, 0.5))]
 
 
+def test_without_a_strategy_it_is_the_recommended_one(read):
+    assert "464 to 1, 154 to 3" in read(GOOD[: GOOD.index("[strategy]")]).study.explain()
+    assert (
+        "26 to 1, 8 to 3, 2 to 5 epochs"
+        in read(
+            GOOD.replace('"Random"\ntrials = 3\nepochs = 2', '"default"\ntrainings = 10\nepochs = 5')
+        ).study.explain()
+    )
+
+
 def test_a_file_is_a_study(read):
     file = read(GOOD)
     assert networks_of(file) == [
@@ -273,7 +283,7 @@ def test_the_examples_are_some(name, trials, tmp_path):
         ('= "width"', '= "widht"', 'network.layers[0].dense: "widht" is not in the space; did you mean width?'),
         ('"outputs"', "7", "must have one output for each of the 10 classes of digits, got 7"),
         ("lr =", "lrr =", "space.lrr: makes no difference"),
-        ('"Random"', '"Randon"', "strategy.name: must be one of Random, Grid, Full"),
+        ('"Random"', '"Randon"', "strategy.name: must be one of default, Random, Grid, Full"),
         ("trials = 3", "trials = 0", "strategy.trials: must be a whole number >= 1, got 0"),
         ("epochs = 2", "", "strategy"),
         ("seed = 3", "seed = ", "Invalid value (at line 3, column 8)"),

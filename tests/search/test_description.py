@@ -48,9 +48,9 @@ def test_populations_are_read_from_a_study_file(text: str, expected: search.Sear
     ("table", "message"),
     [
         ("PBT", "strategy: must be a table, got 'PBT'"),
-        ({}, "strategy.name: must be one of Random, .*Genetic.*, got None"),
-        ({"name": "pbt"}, "strategy.name: must be one of Random, .*Genetic.*, got 'pbt'"),
-        ({"name": ["PBT"]}, "strategy.name: must be one of Random, .*Genetic.*, got"),
+        ({}, "strategy.name: must be one of default, Random, .*Genetic.*, got None"),
+        ({"name": "pbt"}, "strategy.name: must be one of default, Random, .*Genetic.*, got 'pbt'"),
+        ({"name": ["PBT"]}, "strategy.name: must be one of default, Random, .*Genetic.*, got"),
         ({"name": "PBT", "steps": 10, "interval": 1}, "strategy.population: missing"),
         ({"name": "Random", "trial": 3}, "strategy.trial: unknown key; expected trials, epochs, steps"),
         ({"name": "Random", "trials": "3", "epochs": 1}, "strategy.trials: must be a whole number >= 1, got '3'"),

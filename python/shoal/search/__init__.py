@@ -14,6 +14,7 @@ from typing import Any
 from shoal.search.asha import ASHA
 from shoal.search.asktell import AskTellSampler
 from shoal.search.base import Search
+from shoal.search.default import default
 from shoal.search.dehb import DEHB
 from shoal.search.elitist import Elitist
 from shoal.search.explore import FactorRange, Factors, Resample
@@ -64,6 +65,7 @@ __all__ = [
     "Strategy",
     "SuccessiveHalving",
     "TopK",
+    "default",
     "from_description",
 ]
 
@@ -93,6 +95,8 @@ _SEARCHES: dict[str, type[Search]] = {
 def from_description(description: Mapping[str, Any], place: str = "strategy") -> Search:
     """Read what `Search.describe` wrote, or the strategy of a study file: its name and arguments.
 
+    The name ``"default"`` is that of `default`, which makes a strategy of another name.
+
     Args:
         description: ``{"name": "PBT", "population": 64, ...}``.
         place: Begins an error's message: ``strategy.population: must be a whole number >= 2, got 1``.
@@ -101,10 +105,13 @@ def from_description(description: Mapping[str, Any], place: str = "strategy") ->
         raise ValueError(f"{place}: must be a table, got {description!r}")
     arguments = dict(description)
     name = arguments.pop("name", None)
-    if name not in list(_SEARCHES):
-        raise ValueError(f"{place}.name: must be one of {', '.join(_SEARCHES)}, got {name!r}")
-    search = _SEARCHES[name]
+    if name not in (*_SEARCHES, "default"):
+        raise ValueError(f"{place}.name: must be one of default, {', '.join(_SEARCHES)}, got {name!r}")
     try:
+        if name == "default":
+            known_keys(arguments, ["trainings", "epochs"])
+            return default(**arguments)
+        search = _SEARCHES[name]
         known_keys(arguments, [field.name for field in fields(search)])
         for field in fields(search):
             if field.name not in arguments and field.default is MISSING and field.default_factory is MISSING:

@@ -9,7 +9,7 @@ from typing import Any
 
 from shoal import rules
 from shoal.merit import COSTS, TIMES, objectives
-from shoal.search import Sampler, Search, Strategy
+from shoal.search import Sampler, Search, Strategy, default
 from shoal.space import Space
 
 
@@ -19,7 +19,7 @@ class Settings:
     def __init__(
         self,
         space: Space | Mapping[str, Any],
-        strategy: Search,
+        strategy: Search | None,
         metric: Any,
         mode: Any,
         known: Mapping[str, str] | None,
@@ -31,9 +31,9 @@ class Settings:
     ) -> None:
         self.space = space if isinstance(space, Space) else Space(space)
         self.seed = rules.integer(seed, "seed", high=2**32 - 1)
-        if not isinstance(strategy, Search):
+        if not isinstance(strategy, Search | None):
             raise ValueError(f"strategy: must be a search strategy such as search.PBT(...), got {strategy!r}")
-        self.strategy = strategy
+        self.strategy = default() if strategy is None else strategy
         self.plan = self.bind().plan()
         costs = dict.fromkeys((*COSTS, *TIMES), "min")
         self.objectives = objectives(metric, mode, None if known is None else {**known, **costs})

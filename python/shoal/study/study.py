@@ -45,7 +45,8 @@ class Study:
         train: Data to train on.
         valid: Data that the metric is measured on.
         space: Name -> parameter or constant, or a `Space`.
-        strategy: Such as ``search.PBT(...)``.
+        strategy: Such as ``search.PBT(...)``; by default `shoal.search.default`, with a budget of 30 trainings of 50
+            epochs.
         loss: ``"cross_entropy"`` or ``"mse"``.
         optimizer: ``"sgd"``, ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"adagrad"``.
         metric: What to rank by: ``"loss"``, ``"train_loss"``; with labels ``"accuracy"``; with float targets ``"mse"``,
@@ -75,7 +76,7 @@ class Study:
         valid: Dataset,
         *,
         space: Space | Mapping[str, Any],
-        strategy: Search,
+        strategy: Search | None = None,
         loss: str = "cross_entropy",
         optimizer: str = "sgd",
         metric: Figure | Sequence[Figure] = "loss",
@@ -103,7 +104,7 @@ class Study:
         factory: Callable[[], Trainable],
         *,
         space: Space | Mapping[str, Any],
-        strategy: Search,
+        strategy: Search | None = None,
         metric: Figure | Sequence[Figure] = "score",
         mode: str | Sequence[str] = "min",
         seed: int = 0,

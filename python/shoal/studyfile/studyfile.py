@@ -18,7 +18,8 @@ from shoal.studyfile.network import read_network
 from shoal.studyfile.tables import known, place, required
 
 FILE = "study.toml"
-TABLES = ("data", "network", "space", "strategy")
+REQUIRED = ("data", "network", "space")
+TABLES = (*REQUIRED, "strategy")
 SETTINGS = (
     *("loss", "optimizer", "metric", "mode", "seed", "device", "data_order"),
     *("directory", "rows", "threads", "record_every", "snapshot_interval"),
@@ -62,7 +63,8 @@ class StudyFile:
                 settings["threads"] = threads
             kept = Path("runs") / path.stem if directory is None else directory
             settings["directory"] = settings.get("directory", kept) if directory is None else directory
-            study, test = _build({name: required(table, name, dict, "a table") for name in TABLES}, settings)
+            tables = {name: required(table, name, dict, "a table") for name in TABLES if name in {*REQUIRED, *table}}
+            study, test = _build(tables, settings)
         return cls(text, study, test, Path(settings["directory"]))
 
     def keep(self) -> None:
@@ -91,7 +93,7 @@ def _text(path: Path) -> str:
 
 def _build(tables: Mapping[str, dict[str, Any]], settings: Mapping[str, Any]) -> tuple[Study, Dataset]:
     space = Space.from_description(tables["space"])
-    strategy = search.from_description(tables["strategy"])
+    strategy = search.from_description(tables.get("strategy", {"name": "default"}))
     seed = rules.integer(settings.get("seed", 0), "seed", high=2**32 - 1)
     train, valid, test = _load(tables["data"], seed)
     with place("network", "."):
