@@ -76,7 +76,7 @@ SHOAL_HD SHOAL_INLINE double exact_log(double x) {
 
 // cos and sin of 2 pi u, u in [0, 1): Taylor's polynomials on an eighth of the circle either side of a quarter turn.
 SHOAL_HD SHOAL_INLINE void exact_turn(double u, double& cosine, double& sine) {
-  const int quarter = static_cast<int>(4 * u + 0.5);
+  const int quarter = (static_cast<int>(8 * u) + 1) / 2;
   const double x = (u - 0.25 * quarter) * 6.28318530717958647693, x2 = x * x;
   double c = 1, s = 1;
   for (int n = 16; n >= 2; n -= 2) {
