@@ -117,6 +117,10 @@ class Climber:
             self.least, self.best = score, config
 
 
+def own_length(config):
+    return 3 + config["width"] % 6
+
+
 STRATEGIES = {
     "topk": search.TopK(12, keep=4, epochs=4),
     "hyperband": search.Hyperband(max_epochs=4, eta=2),
@@ -126,6 +130,7 @@ STRATEGIES = {
     "asha-genetic": search.ASHA(14, max_epochs=4, eta=2, sampler=search.GeneticSampler(population=3)),
     "asha-own": search.ASHA(12, max_epochs=4, eta=2, mode="stopping", sampler=Climber()),
     "lcm": search.LCM(12, epochs=8, split=0.3, audit=0.3),
+    "lcm-lengths": search.LCM(12, epochs=8, length=own_length, split=0.3, audit=0.3, learn_from_stopped=True),
     "median": search.Median(10, epochs=4),
     "genetic": search.Genetic(6, 3, epochs=2, demes=2, migration_interval=1),
     "genetic-weights": search.Genetic(6, 4, epochs=2, inherit_weights=True, mutation_rate=0.4),

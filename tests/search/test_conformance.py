@@ -104,6 +104,7 @@ SEARCHES: dict[str, Search] = {
     "lcm-learns": LCM(
         15, steps=200, split=0.2, stop=0.7, distance="scaled", neighbours=3, audit=0.5, learn_from_stopped=True
     ),
+    "lcm-lengths": LCM(20, steps=12, length="width", split=0.2, points=[2, 3, 5, 8], learn_from_stopped=True),
 }
 
 

@@ -39,6 +39,7 @@ def test_only_single_scores_can_be_matched_or_modelled() -> None:
         "median-steps",
         "lcm",
         "lcm-learns",
+        "lcm-lengths",
     }
 
 

@@ -53,6 +53,16 @@ def test_the_best_model_is_a_population_with_the_weights_of_its_score(tmp_path):
     np.testing.assert_array_equal(loaded.predict(TEST.x), best.model.predict(TEST.x))
 
 
+@pytest.mark.parametrize("length", ["epochs", lambda config: config["epochs"]])
+def test_what_sets_a_trials_length_is_no_business_of_the_network(length):
+    strategy = search.LCM(6, epochs=4, length=length, split=1, points=[], checkpoints=[])
+    result = study(space=SPACE | {"epochs": Int(2, 4)}, strategy=strategy).run(progress=False)
+    assert [trial.progress for trial in result.trials] == [trial.config["epochs"] for trial in result.trials]
+    assert result.record.spent < strategy.bind(SPACE | {"epochs": 4}).plan().budget
+    with pytest.raises(ValueError, match=r"^strategy\.length: must be in the space, .* got 'epoch'"):
+        study(space=SPACE | {"epochs": Int(2, 4)}, strategy=search.LCM(6, epochs=4, length="epoch"))
+
+
 def test_augmentation_is_hot_and_no_business_of_the_network():
     result = study(space=SPACE | {"augment_pad": Int(0, 2), "augment_flip": True}).run(progress=False)
     values = result.best.model.hyperparameters(0)

@@ -44,6 +44,10 @@ class Search(ABC):
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {"name": type(self).__name__} | {name: _table(name, v) for name, v in values.items() if v is not None}
 
+    def reads(self, name: str) -> bool:  # noqa: ARG002
+        """Tell whether it reads this parameter of a config, which then makes a difference without a network."""
+        return False
+
     @abstractmethod
     def _bind(self, space: Space, seed: int) -> Strategy:
         """Return the strategy; space and seed are checked."""

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from shoal.search.base import Search, one_unit, qualified
 from shoal.search.curves import DISTANCES, Distance, Library
 from shoal.search.keyed import keyed
-from shoal.search.protocol import Order, Pause, Plan, Report, Resume, Start, Stop, Strategy, Unit
+from shoal.search.protocol import Config, Order, Pause, Plan, Report, Resume, Start, Stop, Strategy, Unit
 from shoal.search.sampler import Proposals, RandomSampler
 from shoal.search.samplers import SamplerLike, read_sampler
 from shoal.search.tracker import Tracker
 from shoal.space import Space
 from shoal.space.checks import boolean, fraction, whole
+
+#: How long the trial of a config trains.
+Length: TypeAlias = Callable[[Config], int]
+
+_PROBES = 100  # random configs whose lengths are looked at before a search begins
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,9 @@ class LCM(Search):
     if that is among the worst ``stop`` of the library's endings, it is stopped. What the sources leave open:
 
     - A curve is the score at each of ``points``; it is compared over the points that have been passed.
+    - Points and checkpoints are those of the longest trial. A shorter one has them at the same shares of its own
+      length, rounded up; where several fall together, one score counts for all of them. The sampler is told of the
+      longest trial's points, for it may compare scores at one progress only.
     - A trial that is trained to the end joins the library at once. A stopped one joins only if ``learn_from_stopped``,
       with the ending that was foretold.
     - Of would-be-stopped trials a fraction ``audit``, drawn by a trial's number, is trained on, so that what stopping
@@ -44,6 +53,9 @@ class LCM(Search):
         trials: Number of configs, at least 2.
         epochs: Length of a trial that is not stopped, in epochs.
         steps: As ``epochs``, in steps.
+        length: What says how long a trial trains, where they differ: the name of a parameter, such as ``"epochs"``, or
+            a function of the config. At most ``epochs`` or ``steps``, and in their unit. Of a function a study file and
+            a journal know as much as of a ``distance``.
         split: Fraction of the trials that make the first library, at least one trial.
         stop: Fraction of endings that is bad enough to be stopped for, in [0, 1).
         checkpoints: Where trials are looked at, rising and before the end; by default after each quarter.
@@ -63,6 +75,7 @@ class LCM(Search):
     trials: int
     epochs: int | None = None
     steps: int | None = None
+    length: str | Length | None = None
     split: float = 0.1
     stop: float = 0.5
     checkpoints: Sequence[int] | None = None
@@ -84,6 +97,8 @@ class LCM(Search):
         if not callable(self.distance) and self.distance not in DISTANCES:
             names = ", ".join(DISTANCES)
             raise ValueError(f"distance: must be one of {names}, or in Python a function, got {self.distance!r}")
+        if not (self.length is None or isinstance(self.length, str) or callable(self.length)):
+            raise ValueError(f"length: must be a parameter's name, or in Python a function, got {self.length!r}")
         for name in ("checkpoints", "points"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, tuple(getattr(self, name)))
@@ -104,7 +119,39 @@ class LCM(Search):
         """How many trials make the first library."""
         return max(1, round(self.split * self.trials))
 
+    def reads(self, name: str) -> bool:
+        """Tell whether ``length`` depends on this parameter; a function may on any."""
+        return callable(self.length) or name == self.length
+
+    def length_of(self, config: Config) -> int:
+        """Return how long the trial of a config trains; ValueError where that cannot be."""
+        longest, unit = one_unit(epochs=self.epochs, steps=self.steps)
+        given = longest if self.length is None else self._given_length(config)
+        if given not in range(1, longest + 1):
+            rule = f"must be a whole number from 1 to {unit} = {longest}"
+            raise ValueError(f"length: {rule}, got {given!r}; with the config {config}")
+        return int(given)
+
+    def _given_length(self, config: Config) -> Any:
+        if not callable(self.length):
+            return config.get(str(self.length))
+        try:
+            return self.length(dict(config))
+        except Exception as error:
+            raise ValueError(f"length: {type(error).__name__}: {error}; with the config {config}") from error
+
+    def _check_lengths(self, space: Space) -> None:
+        """Raise ValueError unless the ends of the space and some random configs have lengths."""
+        if isinstance(self.length, str) and self.length not in space.values:
+            raise ValueError(f"length: must be in the space, which has {', '.join(space.values)}, got {self.length!r}")
+        ends = (space.from_unit([end] * len(space.parameters)) for end in (0, 1))
+        randoms = (space.sample(keyed(0, "length", probe)) for probe in range(_PROBES))
+        for config in (*filter(space.allows, ends), *randoms):
+            self.length_of(config)
+
     def _bind(self, space: Space, seed: int) -> Strategy:
+        if self.length is not None:
+            self._check_lengths(space)
         return Matching(self, seed, read_sampler(self.sampler).bind(space, seed, self.trials))
 
 
@@ -113,6 +160,14 @@ def _rising(name: str, values: Sequence[int], length: int) -> list[int]:
     if places != sorted(set(places)) or (places and places[-1] >= length):
         raise ValueError(f"{name}: must rise and stay below {length}, got {list(values)}")
     return places
+
+
+@dataclass
+class _Live:
+    """A trial that has not ended."""
+
+    places: Sequence[int]  # of its points: it reports there
+    curve: list[float] = field(default_factory=list)  # its scores at the points passed
 
 
 @dataclass(frozen=True)
@@ -141,7 +196,7 @@ class Matching(Tracker):
         self._next = 0
         self._founders = search.first  # of the first trials, those that have not ended
         self._held: dict[int, Report] = {}  # later ones that have come to a checkpoint before the library was there
-        self._curves: dict[int, list[float]] = {}  # of the live trials
+        self._live: dict[int, _Live] = {}
         self._audited: dict[int, tuple[int, float]] = {}  # where they would have been stopped, and why
         self.audits: list[Audit] = []
 
@@ -149,9 +204,10 @@ class Matching(Tracker):
         """Return the plan; the budget is what all trials would take."""
         search, length = self._search, self._points[-1]
         distance = qualified(search.distance) if callable(search.distance) else search.distance
+        span = length if search.length is None else f"at most {length}"
         looks = ", ".join(map(str, sorted(self._checkpoints))) or "never"
         lines = (
-            f"{search.trials} trials of {length} {self.unit}; the first {search.first} to the end, as the library",
+            f"{search.trials} trials of {span} {self.unit}; the first {search.first} to the end, as the library",
             f"later ones looked at after {looks} {self.unit}, by {distance}, {search.neighbours} nearest",
             f"stopped if they match one of the worst {search.stop:.0%}; {search.audit:.0%} of those audited",
         )
@@ -163,17 +219,22 @@ class Matching(Tracker):
 
     def _fill(self, free_rows: int) -> Iterable[Order]:
         first, self._next = self._next, min(self._next + free_rows, self._search.trials)
-        self._curves |= {trial: [] for trial in range(first, self._next)}
-        return [Start(trial, self._proposals.propose(trial), self._points[0]) for trial in range(first, self._next)]
+        return [self._start(trial, self._proposals.propose(trial)) for trial in range(first, self._next)]
+
+    def _start(self, trial: int, config: Config) -> Start:
+        length, longest = self._search.length_of(config), self._points[-1]
+        self._live[trial] = _Live([math.ceil(point * length / longest) for point in self._points])
+        return Start(trial, config, self._live[trial].places[0])
 
     def _decide(self, report: Report) -> Iterable[Order]:
-        curve = self._curves[report.trial]
+        live = self._live[report.trial]
         if report.diverged:
             return [self._end(report, "diverged"), *self._release()]
-        curve.append(report.score)
-        if report.progress == self._points[-1]:
-            return [self._complete(report, curve), *self._release()]
-        is_checked = report.progress in self._checkpoints and report.trial >= self._search.first
+        passed = self._points[len(live.curve) : bisect_right(live.places, report.progress)]
+        live.curve += [report.score] * len(passed)
+        if report.progress == live.places[-1]:
+            return [self._complete(report, live), *self._release()]
+        is_checked = not self._checkpoints.isdisjoint(passed) and report.trial >= self._search.first
         if is_checked and self._founders > 0:
             self._held[report.trial] = report
             return [Pause(report.trial, "waits for the library")]
@@ -185,18 +246,19 @@ class Matching(Tracker):
         return [self._look(self._held.pop(trial)) for trial in held]
 
     def _look(self, report: Report) -> Order:
-        curve = self._curves[report.trial]
-        foretold = None if report.trial in self._audited else self._condemned(curve)
+        live = self._live[report.trial]
+        foretold = None if report.trial in self._audited else self._condemned(live.curve)
         if foretold is None:
             return self._go_on(report)
         if not self._is_audited(report.trial):
-            return self._give_up(report, curve, foretold)
+            return self._give_up(report, live, foretold)
         self._audited[report.trial] = (report.progress, foretold)
         return self._go_on(report)
 
     def _go_on(self, report: Report) -> Order:
-        self._proposals.observe(report, last=False)
-        return Resume(report.trial, self._points[len(self._curves[report.trial])])
+        self._observe(report, last=False)
+        live = self._live[report.trial]
+        return Resume(report.trial, live.places[len(live.curve)])
 
     def _condemned(self, curve: Sequence[float]) -> float | None:
         """Return the foretold ending if it is one to be stopped for."""
@@ -209,22 +271,27 @@ class Matching(Tracker):
     def _is_audited(self, trial: int) -> bool:
         return bool(keyed(self._seed, "audit", trial).random() < self._search.audit)
 
-    def _complete(self, report: Report, curve: Sequence[float]) -> Stop:
-        self._library.add(np.array(curve), report.score)
+    def _complete(self, report: Report, live: _Live) -> Stop:
+        self._library.add(np.array(live.curve), report.score)
         if report.trial in self._audited:
             progress, foretold = self._audited.pop(report.trial)
             self.audits.append(Audit(report.trial, progress, foretold, report.score))
         return self._end(report, "completed")
 
-    def _give_up(self, report: Report, curve: Sequence[float], foretold: float) -> Stop:
+    def _give_up(self, report: Report, live: _Live, foretold: float) -> Stop:
         if self._search.learn_from_stopped:
-            rest = [foretold] * (len(self._points) - len(curve))
-            self._library.add(np.array([*curve, *rest]), foretold)
+            rest = [foretold] * (len(self._points) - len(live.curve))
+            self._library.add(np.array([*live.curve, *rest]), foretold)
         return self._end(report, f"would end at {foretold:.6g}, as a curve like it")
 
+    def _observe(self, report: Report, *, last: bool) -> None:
+        """Tell the sampler, which compares scores at one progress, of the longest trial's point."""
+        passed = bisect_right(self._live[report.trial].places, report.progress)
+        self._proposals.observe(replace(report, progress=self._points[passed - 1]), last=last)
+
     def _end(self, report: Report, why: str) -> Stop:
-        del self._curves[report.trial]
+        self._observe(report, last=True)
+        del self._live[report.trial]
         self._founders -= report.trial < self._search.first
         self._audited.pop(report.trial, None)
-        self._proposals.observe(report, last=True)
         return Stop(report.trial, why)

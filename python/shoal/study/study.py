@@ -38,7 +38,7 @@ class Study:
 
     Hot hyperparameters are taken from the config by name (``lr momentum nesterov decay lr_decay decay_every``
     ``weight_decay beta1 beta2 epsilon batch_size augment_pad augment_flip``); those that it lacks take the optimiser's
-    defaults. Everything else in it is for ``network``. A plain value in the space is a constant.
+    defaults. Everything else in it is for ``network``, or for the strategy. A plain value in the space is a constant.
 
     Args:
         network: Returns the `nn.Sequential` of a config. The same config must give the same network.
@@ -148,7 +148,7 @@ class Study:
             "space": settings.space.describe(),
             "strategy": settings.strategy.describe(),
             "plan": vars(settings.plan),
-            **task.check(settings.space),
+            **task.check(settings.space, settings.strategy.reads),
         }
         directory, interval = settings.directory, settings.snapshot_interval
         self._store = None if directory is None else Store(directory, self._header, interval)

@@ -35,8 +35,13 @@ class Task(Protocol):
     def directions(self) -> Mapping[str, str] | None:
         """Return the metrics, and whether their "min" or "max" is best; None where only training tells."""
 
-    def check(self, space: Space) -> dict[str, Any]:
-        """Try what can be tried before training; return what identifies the task, for the journal."""
+    def check(self, space: Space, reads: Callable[[str], bool]) -> dict[str, Any]:
+        """Try what can be tried before training; return what identifies the task, for the journal.
+
+        Args:
+            space: Of the configs.
+            reads: Whether the strategy reads a parameter of this name.
+        """
 
     def footprint(self, space: Space) -> tuple[str, ...]:
         """Return what people may want to know of its memory before it starts, in lines."""
@@ -71,13 +76,13 @@ class NetworkTask:
         own = {"accuracy": "max"} if self._train.classification else {"mse": "min", "correlation": "max", "r2": "max"}
         return {"loss": "min", "train_loss": "min", **own}
 
-    def check(self, space: Space) -> dict[str, Any]:
+    def check(self, space: Space, reads: Callable[[str], bool]) -> dict[str, Any]:
         """Build the networks of some configs, the ends of the space among them, and show them the data."""
         probes = list(_probes(space))
         networks = [self._probe(config) for config in probes]
         switches = {parent for parameter in space.parameters.values() for parent in parameter.when}
         for name in space.values:
-            known_use = name in switches or (name in HOT and name != "dropout")
+            known_use = name in switches or (name in HOT and name != "dropout") or reads(name)
             if not known_use and not self._reads(name, probes, networks):
                 known = ", ".join(sorted(HOT - {"dropout"}))
                 raise ValueError(f"space.{name}: makes no difference to network(config), and it is none of {known}")
@@ -155,7 +160,7 @@ class TrainableTask:
     def directions(self) -> None:
         """Only training tells what the metrics are."""
 
-    def check(self, space: Space) -> dict[str, Any]:  # noqa: ARG002
+    def check(self, space: Space, reads: Callable[[str], bool]) -> dict[str, Any]:  # noqa: ARG002
         """Make one trainable and look at its methods; a user's set-up may be long, so no more is tried."""
         try:
             trainable = self._factory()
