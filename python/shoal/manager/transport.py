@@ -1,0 +1,196 @@
+"""How ranks, the processes that run one study together, speak to each other. Only this file knows MPI.
+
+Plain values are small; weights travel as buffers, from their owner straight into the receiver's array. All calls are
+collective: every rank makes the same ones in the same order, but ``abort``, which any rank may make at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+
+from shoal.errors import StudyError
+
+_T = TypeVar("_T")
+Array: TypeAlias = np.ndarray[Any, Any]
+
+# What launchers tell each process: how many it has started, and which of them this one is.
+_LAUNCHERS = (
+    ("PMI_SIZE", "PMI_RANK"),  # MPICH, Intel MPI
+    ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),  # Open MPI
+    ("MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"),  # MVAPICH
+    ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),  # srun; the step of a batch script itself has one task
+)
+
+
+class Transport(Protocol):
+    """Some ranks, and this one among them.
+
+    Attributes:
+        rank: This one, from 0.
+        size: How many there are.
+        node: The name of the machine it runs on.
+    """
+
+    rank: int
+    size: int
+    node: str
+
+    def gather(self, value: _T) -> list[_T]:
+        """Return the value of each rank, in their order, on every rank."""
+
+    def broadcast(self, value: _T, root: int = 0) -> _T:
+        """Return root's value on every rank."""
+
+    def exchange(self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]]) -> None:
+        """Send arrays to ranks and fill arrays from ranks, all at the same time.
+
+        Args:
+            sends: (to, array), C-contiguous; unchanged.
+            receives: (from, array), C-contiguous, of the size that comes. What comes from one rank comes in its order.
+        """
+
+    def alike(self, seconds: float) -> bool:
+        """Wait until all ranks are here; false if that takes longer. To be called once, when this rank has failed."""
+
+    def abort(self, code: int) -> NoReturn:
+        """End all ranks at once."""
+
+    def close(self) -> None:
+        """Give back what the transport holds; it cannot be used any more."""
+
+
+class Alone:
+    """The one rank of a study in one process."""
+
+    rank, size = 0, 1
+
+    def __init__(self) -> None:
+        self.node = platform.node()
+
+    def gather(self, value: _T) -> list[_T]:
+        """Return the value."""
+        return [value]
+
+    def broadcast(self, value: _T, root: int = 0) -> _T:  # noqa: ARG002
+        """Return the value."""
+        return value
+
+    def exchange(self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]]) -> None:
+        """Copy."""
+        for (_, array), (_, place) in zip(sends, receives, strict=True):
+            _bytes(place)[:] = _bytes(array)
+
+    def alike(self, seconds: float) -> bool:  # noqa: ARG002
+        """It is here."""
+        return True
+
+    def abort(self, code: int) -> NoReturn:
+        """End the process."""
+        sys.stderr.flush()
+        os._exit(code)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Ranks:
+    """The ranks of an MPI communicator, of which it holds a duplicate: no message meets one of the application.
+
+    Args:
+        comm: An mpi4py intracommunicator.
+
+    Raises:
+        ValueError: It is something else, or was freed.
+    """
+
+    def __init__(self, comm: Any) -> None:
+        self._mpi = _import()
+        if not isinstance(comm, self._mpi.Intracomm) or comm == self._mpi.COMM_NULL:
+            raise ValueError(f"comm: must be an mpi4py intracommunicator that was not freed, got {comm!r}")
+        self._comm = comm.Dup()
+        self.rank, self.size = self._comm.rank, self._comm.size
+        self.node = self._mpi.Get_processor_name()
+
+    def gather(self, value: _T) -> list[_T]:
+        """Return the value of each rank, in their order, on every rank."""
+        return list(self._comm.allgather(value))
+
+    def broadcast(self, value: _T, root: int = 0) -> _T:
+        """Return root's value on every rank."""
+        received: _T = self._comm.bcast(value, root)
+        return received
+
+    def exchange(self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]]) -> None:
+        """Post all receives, then all sends, and wait for them: between two ranks MPI keeps the order."""
+        kind = self._mpi.BYTE
+        requests = [self._comm.Irecv([_bytes(place), kind], source) for source, place in receives]
+        requests += [self._comm.Isend([_bytes(array), kind], rank) for rank, array in sends]
+        self._mpi.Request.Waitall(requests)
+
+    def alike(self, seconds: float) -> bool:
+        """Wait until all ranks are here; false if that takes longer."""
+        here, end = self._comm.Ibarrier(), time.monotonic() + seconds
+        while not here.Test():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def abort(self, code: int) -> NoReturn:
+        """End all ranks at once."""
+        sys.stderr.flush()
+        self._comm.Abort(code)
+        raise SystemExit(code)  # not reached: for those who cannot know that Abort does not return
+
+    def close(self) -> None:
+        """Free the duplicate."""
+        self._comm.Free()
+
+
+def launched(environment: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
+    """Return the rank and the size that an MPI launcher has told this process; None without one, or if it is alone."""
+    for size, rank in _LAUNCHERS:
+        if int(environment.get(size, 1)) > 1:
+            return int(environment.get(rank, 0)), int(environment[size])
+    return None
+
+
+def world(size: int) -> Any:
+    """Return the communicator of all processes that were launched together, which must be ``size``.
+
+    Raises:
+        StudyError: MPI is missing, or its library is not the launcher's, so that each process is alone.
+    """
+    mpi = _import()
+    if (seen := mpi.COMM_WORLD.size) != size:
+        library = " ".join(mpi.Get_library_version().split()[:3])
+        mpi.Finalize()
+        raise StudyError(
+            f"MPI: the launcher has started {size} processes, but each sees {seen}: it belongs to another MPI than"
+            f" mpi4py's, {library}; take the mpiexec of that one"
+        )
+    return mpi.COMM_WORLD
+
+
+def finish() -> None:
+    """End MPI, after which this process may exit with any code and no other is ended for it."""
+    _import().Finalize()
+
+
+def _import() -> Any:
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:  # RuntimeError: mpi4py is here, an MPI library is not
+        raise StudyError(f"MPI: cannot be used ({error}); pip install 'shoal[mpi]' brings it") from None
+    return MPI
+
+
+def _bytes(array: Array) -> Array:
+    return array.reshape(-1).view(np.uint8)

@@ -1,0 +1,75 @@
+"""What every transport does, as a program: each rank checks its own part.
+
+``python -m mpi4py -m tests.mpi.conformance SIZE`` runs it over MPI's ranks.
+"""
+
+import sys
+
+import numpy as np
+import pytest
+
+
+def check(transport):
+    """Assert all of it."""
+    gathers(transport)
+    broadcasts(transport)
+    exchanges_around(transport)
+    keeps_the_order(transport)
+    takes_any_array(transport)
+    assert transport.node
+    assert transport.alike(10)
+
+
+def gathers(transport):
+    assert transport.gather(("rank", transport.rank)) == [("rank", rank) for rank in range(transport.size)]
+
+
+def broadcasts(transport):
+    for root in range(transport.size):
+        assert transport.broadcast({"from": transport.rank}, root) == {"from": root}
+
+
+def exchanges_around(transport):
+    """Everyone sends to the next one, 4 MB, which no MPI buffers: all at once, or they would wait for each other."""
+    values, place = np.arange(1_000_000, dtype=np.float32) + transport.rank, np.zeros(1_000_000, np.float32)
+    before = (transport.rank - 1) % transport.size
+    transport.exchange([((transport.rank + 1) % transport.size, values)], [(before, place)])
+    np.testing.assert_array_equal(place, np.arange(1_000_000, dtype=np.float32) + before)
+    transport.exchange([], [])
+
+
+def keeps_the_order(transport):
+    """Several arrays of different lengths, from everyone to everyone."""
+    ranks = range(transport.size)
+    sends = [(rank, np.full(length, 10 * transport.rank + rank)) for rank in ranks for length in (3, 1, 2)]
+    places = [(rank, np.zeros(length, int)) for rank in ranks for length in (3, 1, 2)]
+    transport.exchange(sends, places)
+    for rank, place in places:
+        assert (place == 10 * rank + transport.rank).all()
+
+
+def takes_any_array(transport):
+    """No dimension, no element, two dimensions, booleans, complex numbers."""
+    arrays = [np.array(3.5), np.zeros(0), np.eye(3), np.array([True, False]), np.array([1j])]
+    places = [np.empty_like(array) for array in arrays]
+    transport.exchange([(transport.rank, each) for each in arrays], [(transport.rank, each) for each in places])
+    for array, place in zip(arrays, places, strict=True):
+        np.testing.assert_array_equal(place, array)
+
+
+if __name__ == "__main__":
+    from mpi4py import MPI
+
+    from shoal.manager.transport import Ranks
+
+    assert MPI.COMM_WORLD.size == int(sys.argv[1])
+    for color in (0, MPI.COMM_WORLD.rank % 2):  # all of them; then two halves, each for itself
+        part = MPI.COMM_WORLD.Split(color)
+        transport = Ranks(part)
+        assert (transport.rank, transport.size) == (part.rank, part.size)
+        check(transport)
+        transport.close()
+        part.Free()
+        with pytest.raises(ValueError, match="comm: must be an mpi4py intracommunicator that was not freed"):
+            Ranks(part)
+    print("ok", flush=True)
