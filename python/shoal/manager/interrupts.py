@@ -14,10 +14,11 @@ T = TypeVar("T")
 
 
 @contextmanager
-def interrupts() -> Iterator[list[int]]:
+def interrupts(quiet: bool = False) -> Iterator[list[int]]:
     """Gather SIGINT and SIGTERM in the list that is yielded. The second of a kind acts as usual: at once.
 
-    A signal that the process was started to ignore stays ignored, as SIGINT is in a shell's background job.
+    A signal that the process was started to ignore stays ignored, as SIGINT is in a shell's background job. Where it is
+    not ``quiet``, stderr says what comes.
     """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # Python lets no other thread handle signals
@@ -26,7 +27,8 @@ def interrupts() -> Iterator[list[int]]:
 
     def note(number: int, _: FrameType | None) -> None:
         caught.append(number)
-        print("Stopping after this round; once more stops at once, and the round is lost.", file=sys.stderr)
+        if not quiet:
+            print("Stopping after this round; once more stops at once, and the round is lost.", file=sys.stderr)
         signal.signal(number, previous[number])
 
     heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]

@@ -17,10 +17,12 @@ from shoal.errors import StudyError
 from shoal.manager.interrupts import interrupts
 from shoal.manager.journal import Event, Line
 from shoal.manager.listener import Listener, Round
+from shoal.manager.rankedstore import RankedStore
 from shoal.manager.record import Metrics, StudyRecord, as_report
 from shoal.manager.replay import order_events, replay
 from shoal.manager.snapshot import Snapshot, State
 from shoal.manager.store import Store
+from shoal.manager.transport import Alone, Transport
 from shoal.manager.worker import Worker, blame
 from shoal.merit import Objective, read_objectives
 from shoal.search.protocol import Inherit, Order, Report, Set, Start, Stop, Strategy
@@ -38,6 +40,7 @@ class Manager:
         objectives: What to rank by; by default what the header says.
         record_every: Distance of the points of a curve, in the study's unit; None for reports only.
         listener: Watches.
+        transport: Between the ranks that run this same study; ``worker`` and ``store`` are then made for it.
 
     Attributes:
         record: What has happened.
@@ -50,10 +53,11 @@ class Manager:
         worker: Worker,
         header: Event,
         *,
-        store: Store | None = None,
+        store: Store | RankedStore | None = None,
         objectives: Sequence[Objective] | None = None,
         record_every: int | None = None,
         listener: Listener | None = None,
+        transport: Transport | None = None,
     ) -> None:
         self.record = StudyRecord()
         self.front_states: list[State] = []
@@ -62,6 +66,7 @@ class Manager:
         self._objectives = read_objectives(header) if objectives is None else objectives
         self._every = record_every
         self._listener = listener or Listener()
+        self._transport = transport or Alone()
 
     def run(self) -> int | None:
         """Go on until the strategy has finished: None; or until a signal came: its number.
@@ -72,7 +77,8 @@ class Manager:
         if self._store is None:
             self._begin([], Snapshot())
             return self._rounds([])  # nothing can be saved, so a signal acts at once
-        with self._store.open() as (lines, snapshot), interrupts() as caught:
+        quiet = self._transport.rank > 0
+        with self._store.open() as (lines, snapshot), interrupts(quiet) as caught:
             self._begin(lines, snapshot)
             return self._rounds(caught)
 
@@ -89,22 +95,27 @@ class Manager:
     def _rounds(self, caught: Sequence[int]) -> int | None:
         self._listener.on_start(self.record, self._strategy.plan())
         try:
-            number = 0
-            while not (self._strategy.finished or caught):
+            number, signal = 0, self._signal(caught)
+            while not self._strategy.finished and signal is None:
                 number += 1
                 self._fill()
                 trained = self._round()
                 self._keep()
                 self._listener.on_round(self.record, Round(number, self._seconds, trained))
+                signal = self._signal(caught)
             if number:
                 self._save()
             if not self._strategy.finished:
-                return caught[0]
+                return signal
             self._note({"event": "end", "seconds": self._seconds})
             self._keep()
             return None
         finally:
             self._listener.on_end(self.record)
+
+    def _signal(self, caught: Sequence[int]) -> int | None:
+        """Return the first signal that any rank has caught: all of them stop after the same round."""
+        return next((number for each in self._transport.gather(tuple(caught)) for number in each), None)
 
     # One round
 

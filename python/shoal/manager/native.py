@@ -101,16 +101,27 @@ class NativeWorker:
         networks = [self._members[donor].network for _, donor, _ in moves]
         changed: dict[int, Layers] = {}
         for (heir, _, config), network, state in zip(moves, networks, states, strict=True):
-            member, block, own = self._members[heir], state["member"], self._make(heir, config)
-            if own.structure != network.structure:
-                pair = blame(heir, config, "its network", lambda: self._pair(heir, network, own))  # noqa: B023  called now
-                pair.load_state(0, block)
-                changed[heir] = pair.inherit(0, 1)
-                block = pair.state(1)
-            self._change(member, config, own)
-            self._load(member, block)
-            member.seconds = float(state.get("seconds", 0.0))
+            layers = self._adopt(heir, config, network, state)
+            if layers is not None:
+                changed[heir] = layers
         return changed
+
+    def adopt(self, heir: int, config: Config, donor: int, donor_config: Config, state: State) -> Layers | None:
+        """Replace the heir's state by this one, or by what fits of it."""
+        return self._adopt(heir, config, self._make(donor, donor_config), state)
+
+    def _adopt(self, heir: int, config: Config, network: Sequential, state: State) -> Layers | None:
+        """Replace the heir's state by one of this network."""
+        member, block, own, layers = self._members[heir], state["member"], self._make(heir, config), None
+        if own.structure != network.structure:
+            pair = blame(heir, config, "its network", lambda: self._pair(heir, network, own))
+            pair.load_state(0, block)
+            layers = pair.inherit(0, 1)
+            block = pair.state(1)
+        self._change(member, config, own)
+        self._load(member, block)
+        member.seconds = float(state.get("seconds", 0.0))
+        return layers
 
     def set(self, trial: int, config: Config) -> None:
         """Change the hot hyperparameters of a member; the config must make a network of the same structure."""

@@ -113,13 +113,18 @@ def check_same(found: Event, expected: Event, path: Path) -> None:
     Raises:
         StudyError: They differ in what decides the result; the message names it.
     """
-    found = {name: value for name, value in found.items() if name not in _FREE}
-    expected = {name: value for name, value in json.loads(encode(expected)).items() if name not in _FREE}
-    changes = list(_differences(found, expected, ""))
+    changes = list(differences(found, expected))
     if changes:
         raise StudyError(
             f"{path}: belongs to another study: {'; '.join(changes[:3])}. Take another directory for this one"
         )
+
+
+def differences(found: Event, expected: Event) -> Iterator[str]:
+    """Yield what decides the result and differs between two ``study`` events, of which one or both were read."""
+    found = {name: value for name, value in json.loads(encode(found)).items() if name not in _FREE}
+    expected = {name: value for name, value in json.loads(encode(expected)).items() if name not in _FREE}
+    return _differences(found, expected, "")
 
 
 def _differences(found: Any, expected: Any, place: str) -> Iterator[str]:

@@ -60,6 +60,21 @@ class Worker(Protocol):
         """Return a state as what the user knows it as."""
 
 
+class LocalWorker(Worker, Protocol):
+    """Trains trials, and takes over states of trials that are elsewhere."""
+
+    def adopt(self, heir: int, config: Config, donor: int, donor_config: Config, state: State) -> Layers | None:
+        """Replace the heir's state by one of a donor that need not be here; return what ``inherit`` says of the heir.
+
+        Args:
+            heir: Who is here.
+            config: The heir's from now on.
+            donor: Whose state it is.
+            donor_config: Its config.
+            state: Is not changed.
+        """
+
+
 class TrainableWorker:
     """Trains a user's trainables, one after the other.
 
@@ -92,6 +107,10 @@ class TrainableWorker:
         for (heir, _, config), state in zip(moves, states, strict=True):
             self.restore(heir, config, state)
         return {}
+
+    def adopt(self, heir: int, config: Config, donor: int, donor_config: Config, state: State) -> None:  # noqa: ARG002
+        """Replace the heir by a trainable with its config that has loaded the state."""
+        self.restore(heir, config, state)
 
     def set(self, trial: int, config: Config) -> None:
         """Replace a trainable by one with this config that has loaded its state."""

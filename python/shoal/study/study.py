@@ -11,11 +11,15 @@ from typing import Any, TypeAlias
 from shoal.data import Dataset
 from shoal.errors import StudyError
 from shoal.manager.journal import Event
+from shoal.manager.listener import Listener
 from shoal.manager.manager import Manager
 from shoal.manager.native import Network
+from shoal.manager.ranked import RankedWorker
+from shoal.manager.rankedstore import RankedStore
 from shoal.manager.record import FORMAT, StudyRecord
 from shoal.manager.snapshot import State
 from shoal.manager.store import Store
+from shoal.manager.transport import Alone, Ranks, Transport
 from shoal.manager.worker import Worker
 from shoal.merit import Merit, describe_objectives
 from shoal.population import Population, __version__, files
@@ -23,6 +27,7 @@ from shoal.search import Search
 from shoal.search.protocol import Plan
 from shoal.space import Space
 from shoal.study.cost import duration
+from shoal.study.crew import chart, ranked_worker, seats
 from shoal.study.progress import Progress, listener
 from shoal.study.replay import Replay, replay
 from shoal.study.result import Best, Result
@@ -184,7 +189,7 @@ class Study:
             f" for {budget:,} {plan.unit}, judged by {cost.configs} random configs trained for a moment",
         )
 
-    def run(self, progress: Progress = True) -> Result:
+    def run(self, progress: Progress = True, comm: Any = None) -> Result:
         """Run the study; one that was stopped goes on to the same result, and one that has ended only returns it.
 
         Ctrl-C and SIGTERM end the process after the current round, and the study is kept; a second one ends it at once.
@@ -192,31 +197,61 @@ class Study:
         Args:
             progress: Whether to show a live table on a terminal's stderr, or else a line for each tenth of the budget;
                 or a `shoal.manager.Listener`, or a function that is called after every round, with the record and
-                what the round did.
+                what the round did. Of several ranks the first alone shows and calls.
+            comm: An mpi4py communicator whose ranks train together. Each must have made this same study; each gets the
+                result, and rank 0 writes the directory.
 
         Raises:
             StudyError: The directory cannot be used, or a user's trainable failed; what was done before it is kept.
+                Or the ranks have made different studies.
         """
         settings = self._settings
-        rows = min(settings.rows or self._task.rows, settings.plan.trials)
-        worker = self._task.worker(rows, settings.plan.unit, settings.seed, settings.needs)
+        if comm is None:
+            rows = min(settings.rows or self._task.rows, settings.plan.trials)
+            worker = self._task.worker(rows, settings.plan.unit, settings.seed, settings.needs)
+            return self._run(worker, self._store, listener(progress), Alone())
+        transport = Ranks(comm)  # after an error it stays: to free it takes all ranks, and others may never come
+        result = self._run_over(transport, progress)
+        transport.close()
+        return result
+
+    def _run_over(self, transport: Transport, progress: Progress) -> Result:
+        places = seats(transport, self._header, *self._task.wishes)
+        if transport.rank > 0:
+            progress = False
+        if progress is not False:
+            print(chart(places), file=sys.stderr)
+        worker = ranked_worker(transport, self._task, self._settings, places[transport.rank])
+        store = None if self._store is None else RankedStore(self._store, transport)
+        return self._run(worker, store, listener(progress), transport)
+
+    def _run(
+        self, worker: Worker, store: Store | RankedStore | None, listener: Listener, transport: Transport
+    ) -> Result:
+        settings, first = self._settings, transport.rank == 0
         manager = Manager(
             settings.bind(),
             worker,
             self._header,
-            store=self._store,
+            store=store,
             objectives=settings.objectives,
             record_every=settings.record_every,
-            listener=listener(progress),
+            listener=listener,
+            transport=transport,
         )
         signal = manager.run()
         if signal is not None:
             done = f"{manager.record.spent} of {settings.plan.budget} {settings.plan.unit}"
-            print(f"Stopped after {done}. Run it again to go on from {settings.directory}.", file=sys.stderr)
+            if first:
+                print(f"Stopped after {done}. Run it again to go on from {settings.directory}.", file=sys.stderr)
+            transport.gather(None)  # an exit may end the other ranks: it has been said by now
             raise SystemExit(128 + signal)
-        result = Result(manager.record, self._models(manager, worker), settings.directory, self._replay)
-        if settings.directory is not None and result.front:
-            self._save(result.front, manager.front_states, settings.directory)
+        states = manager.front_states
+        if isinstance(worker, RankedWorker):
+            states = worker.everywhere(states)
+        result = Result(manager.record, self._models(manager.record, worker, states), settings.directory, self._replay)
+        if first and settings.directory is not None and result.front:
+            self._save(result.front, states, settings.directory)
         return result
 
     def replay(self) -> Replay:
@@ -233,8 +268,8 @@ class Study:
         settings = self._settings
         return replay(record, settings.space, self._task.worker(1, settings.plan.unit, settings.seed, needs=()))
 
-    def _models(self, manager: Manager, worker: Worker) -> list[Any]:
-        pairs = zip(manager.record.front, manager.front_states, strict=True)
+    def _models(self, record: StudyRecord, worker: Worker, states: Sequence[State]) -> list[Any]:
+        pairs = zip(record.front, states, strict=True)
         return [worker.model(leader.report.trial, leader.schedule[-1][1], state) for leader, state in pairs]
 
     def _save(self, front: Sequence[Best], states: Sequence[State], directory: Path) -> None:

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from shoal.data import Dataset
+from shoal.manager.costs import costs
 from shoal.manager.native import NativeWorker, Network, hot_values
-from shoal.manager.worker import TrainableWorker, Worker
+from shoal.manager.worker import LocalWorker, TrainableWorker
 from shoal.merit import TIMES
 from shoal.nn import Sequential
 from shoal.population import Population, devices
@@ -49,8 +50,17 @@ class Task(Protocol):
     def cost(self, space: Space, rows: int, unit: Unit, every: int | None) -> Cost | None:
         """Train some configs for a moment, ``rows`` at a time; None where that may take long."""
 
-    def worker(self, rows: int, unit: Unit, seed: int, needs: Collection[str]) -> Worker:
-        """Return a fresh worker, whose metrics have what the study needs."""
+    @property
+    def wishes(self) -> tuple[str, int | None]:
+        """The device and the threads that the user asks for."""
+
+    def worker(
+        self, rows: int, unit: Unit, seed: int, needs: Collection[str], place: Mapping[str, Any] | None = None
+    ) -> LocalWorker:
+        """Return a fresh worker, whose metrics have what the study needs; ``place`` overrides device and threads."""
+
+    def weight(self, unit: Unit) -> Callable[[Config], float]:
+        """Return what tells how much work a unit of progress is, compared to other configs; the same everywhere."""
 
 
 class NetworkTask:
@@ -141,10 +151,28 @@ class NetworkTask:
             raise ValueError(f"{error}; with the config {config}") from error
         return network
 
-    def worker(self, rows: int, unit: Unit, seed: int, needs: Collection[str]) -> NativeWorker:
+    @property
+    def wishes(self) -> tuple[str, int | None]:
+        """Those of the options."""
+        return self._options["device"], self._options["threads"]
+
+    def worker(
+        self, rows: int, unit: Unit, seed: int, needs: Collection[str], place: Mapping[str, Any] | None = None
+    ) -> NativeWorker:
         """Return a worker with an empty population; it uses a clock only if the study needs it."""
-        options, times = {**self._options, "seed": seed}, [name for name in TIMES if name in needs]
+        options = {**self._options, **(place or {}), "seed": seed}
+        times = [name for name in TIMES if name in needs]
         return NativeWorker(self._network, self._train, self._valid, rows=rows, unit=unit, options=options, times=times)
+
+    def weight(self, unit: Unit) -> Callable[[Config], float]:
+        """Multiply-adds: of an epoch's samples, the same for all, or of a step's."""
+
+        def multiply_adds(config: Config) -> float:
+            network = self._network(dict(config))
+            samples = 1 if unit == "epochs" else config.get("batch_size", 1)  # where one lacks it, usually all do
+            return max(1, costs(network, self._train.shape).multiply_adds) * samples
+
+        return multiply_adds
 
 
 class TrainableTask:
@@ -178,9 +206,22 @@ class TrainableTask:
     def cost(self, space: Space, rows: int, unit: Unit, every: int | None) -> None:
         """A user's training may be slow and may have effects: it is not tried."""
 
-    def worker(self, rows: int, unit: Unit, seed: int, needs: Collection[str]) -> TrainableWorker:  # noqa: ARG002
+    wishes = "cpu", None
+
+    def worker(
+        self,
+        rows: int,
+        unit: Unit,  # noqa: ARG002
+        seed: int,
+        needs: Collection[str],  # noqa: ARG002
+        place: Mapping[str, Any] | None = None,  # noqa: ARG002
+    ) -> TrainableWorker:
         """Return a worker without trials."""
         return TrainableWorker(self._factory, seed=seed, rows=rows)
+
+    def weight(self, unit: Unit) -> Callable[[Config], float]:  # noqa: ARG002
+        """All count alike: nothing is known of them."""
+        return lambda _: 1.0
 
 
 def _probes(space: Space) -> Iterator[Config]:

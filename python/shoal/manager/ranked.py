@@ -1,0 +1,193 @@
+"""Trials over ranks: each rank has a worker of its own, and each trial is with one of them.
+
+Every rank runs the same manager and the same strategy on the same reports, so that all know what happens next and
+nobody sends orders. What crosses between ranks is metrics, which all gather, and states: those of donors, on their way
+to heirs elsewhere, and those of trials that move to where there is less to do.
+
+A state is on one rank. On the others it is an empty one that says where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from shoal.errors import StudyError
+from shoal.manager.balance import placed
+from shoal.manager.record import Layers, Metrics
+from shoal.manager.snapshot import State
+from shoal.manager.transport import Transport
+from shoal.manager.worker import LocalWorker
+from shoal.search.protocol import Config
+
+_T = TypeVar("_T")
+
+
+class Held(State):
+    """A state that one rank has: there its arrays are in it, elsewhere nothing is."""
+
+    def __init__(self, rank: int, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        super().__init__(arrays)
+        self.rank = rank
+
+
+def deliver(transport: Transport, moves: Sequence[tuple[Held, int]]) -> list[State]:
+    """Bring each state to a rank; all ranks name the same moves. Returns them in order, elsewhere empty."""
+    far = [(state, to) for state, to in moves if state.rank != to]
+    if not far:  # as all ranks see
+        return [state for state, _ in moves]
+    leaving = [(state, to) for state, to in far if state.rank == transport.rank]
+    shapes = transport.gather([[(name, a.dtype.str, a.shape) for name, a in state.items()] for state, _ in leaving])
+    described = [iter(each) for each in shapes]
+    arrived: dict[tuple[int, int], State] = {}
+    sends, receives = [], []
+    for state, to in far:
+        entries = next(described[state.rank])
+        if transport.rank == to:
+            place = {name: np.empty(shape, dtype) for name, dtype, shape in entries}
+            arrived[id(state), to] = place
+            receives += [(state.rank, array) for array in place.values()]
+        elif transport.rank == state.rank:
+            sends += [(to, np.ascontiguousarray(array)) for array in state.values()]
+    transport.exchange(sends, receives)
+    return [state if state.rank == to else arrived.get((id(state), to), {}) for state, to in moves]
+
+
+class RankedWorker:
+    """Trains trials on all ranks. Every rank makes the same calls.
+
+    Args:
+        worker: This rank's.
+        transport: Between the ranks.
+        rows: How many trials are trained at a time, on all ranks together.
+        cost: What training a config costs, compared to others; > 0, and the same on every rank.
+    """
+
+    def __init__(self, worker: LocalWorker, transport: Transport, rows: int, cost: Callable[[Config], float]) -> None:
+        self._worker, self._transport, self._rows, self._cost = worker, transport, rows, cost
+        self._configs: dict[int, Config] = {}  # by trial
+        self._costs: dict[int, float] = {}
+        self._homes: dict[int, int] = {}  # the ranks of the trials that have been trained or restored
+
+    @property
+    def rows(self) -> int:
+        """How many trials are trained at a time, on all ranks together."""
+        return self._rows
+
+    def start(self, trial: int, config: Config) -> None:
+        """Note a fresh trial; it comes to a rank when it is trained."""
+        self._configure(trial, config)
+
+    def restore(self, trial: int, config: Config, state: State) -> None:
+        """Make a trial that goes on from a state, on the rank that has it."""
+        self._configure(trial, config)
+        self._homes[trial] = _held(state).rank
+        if self._is_here(trial):
+            self._worker.restore(trial, config, state)
+
+    def inherit(self, moves: Sequence[tuple[int, int, Config]], origins: Mapping[int, State]) -> dict[int, Layers]:
+        """Bring donors' states to their heirs' ranks. A fresh heir joins its donor."""
+        states = {donor: _held(origins[donor]) if donor in origins else self.state(donor) for _, donor, _ in moves}
+        for heir, donor, _ in moves:
+            if heir not in self._homes:
+                self._settle(heir, states[donor].rank)
+        ways = list(dict.fromkeys((donor, self._homes[heir]) for heir, donor, _ in moves))
+        brought = dict(zip(ways, deliver(self._transport, [(states[donor], to) for donor, to in ways]), strict=True))
+        configs = {donor: self._configs[donor] for donor in states}  # a donor may be an heir as well
+        for heir, _, config in moves:
+            self._configure(heir, config)
+
+        def adopt() -> dict[int, Layers | None]:
+            here = [move for move in moves if self._is_here(move[0])]
+            return {
+                heir: self._worker.adopt(heir, config, donor, configs[donor], brought[donor, self._transport.rank])
+                for heir, donor, config in here
+            }
+
+        return {heir: layers for part in self._all(adopt) for heir, layers in part.items() if layers is not None}
+
+    def set(self, trial: int, config: Config) -> None:
+        """Change what is hot in a trial's config."""
+        self._configure(trial, config)
+        if self._is_here(trial):
+            self._worker.set(trial, config)
+
+    def stop(self, trial: int) -> None:
+        """Forget a trial."""
+        if self._is_here(trial):
+            self._worker.stop(trial)
+        self._homes.pop(trial, None)
+        del self._configs[trial], self._costs[trial]
+
+    def train(self, targets: Mapping[int, int]) -> dict[int, Metrics]:
+        """Spread the trials over the ranks, and train."""
+        self._spread(placed({trial: self._costs[trial] for trial in targets}, self._homes, self._transport.size))
+        mine = [(trial, until) for trial, until in targets.items() if self._is_here(trial)]
+        rows = self._worker.rows
+
+        def train() -> dict[int, Metrics]:
+            parts = (dict(mine[first : first + rows]) for first in range(0, len(mine), rows))
+            return {trial: metrics for part in parts for trial, metrics in self._worker.train(part).items()}
+
+        return {trial: metrics for part in self._all(train) for trial, metrics in part.items()}
+
+    def state(self, trial: int) -> Held:
+        """Return a copy of a trial's state, on its rank."""
+        here = self._is_here(trial)
+        return Held(self._homes.get(trial, 0), self._worker.state(trial) if here else {})
+
+    def model(self, trial: int, config: Config, state: State) -> Any:
+        """Return a state that is here as what the user knows it as."""
+        return self._worker.model(trial, config, state)
+
+    def everywhere(self, states: Sequence[State]) -> list[State]:
+        """Return these states, whole, on every rank."""
+        return [self._transport.broadcast(dict(state), _held(state).rank) for state in states]
+
+    def _configure(self, trial: int, config: Config) -> None:
+        self._configs[trial], self._costs[trial] = config, self._cost(config)
+
+    def _is_here(self, trial: int) -> bool:
+        return self._homes.get(trial) == self._transport.rank
+
+    def _settle(self, trial: int, rank: int) -> None:
+        self._homes[trial] = rank
+        if self._is_here(trial):
+            self._worker.start(trial, self._configs[trial])
+
+    def _spread(self, ranks: Mapping[int, int]) -> None:
+        """Start trials that were nowhere, and move those that change their rank."""
+        moving = [trial for trial, rank in ranks.items() if self._homes.get(trial, rank) != rank]
+        states = deliver(self._transport, [(self.state(trial), ranks[trial]) for trial in moving])
+        for trial, rank in ranks.items():
+            if trial not in self._homes:
+                self._settle(trial, rank)
+        for trial, state in zip(moving, states, strict=True):
+            if self._is_here(trial):
+                self._worker.stop(trial)
+            self._homes[trial] = ranks[trial]
+            if self._is_here(trial):
+                self._worker.restore(trial, self._configs[trial], state)
+
+    def _all(self, call: Callable[[], _T]) -> list[_T]:
+        """Return what each rank's call returns; the error of one is raised on all, so that nobody waits."""
+        try:
+            outcome: _T | StudyError = call()
+        except StudyError as error:
+            outcome = error
+        outcomes = self._transport.gather(outcome)
+        if isinstance(outcome, StudyError):
+            raise outcome  # itself, for it knows its cause
+        results = []
+        for each in outcomes:
+            if isinstance(each, StudyError):
+                raise each
+            results.append(each)
+        return results
+
+
+def _held(state: State) -> Held:
+    assert isinstance(state, Held)  # all states come from this worker or from a `RankedStore`
+    return state

@@ -1,0 +1,70 @@
+"""Small studies: ``python -m mpi4py -m tests.mpi.studies SIZE DIRECTORY NAME...`` runs some over ranks.
+
+With STOP=SIGNAL:ROUND in the environment rank 0 gets this signal after so many rounds.
+"""
+
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tests.manager.toys import networks, trainables, weights
+
+from shoal import search
+from shoal.manager.native import NativeWorker
+from shoal.manager.worker import TrainableWorker
+
+STRUCTURE = search.PBT(6, epochs=8, interval_epochs=2, explore={"depth": search.Resample(0.8)})
+WITHOUT_ROUNDS = search.PBT(5, epochs=8, interval_epochs=2, quantile=0.4, synchronous=False)
+STUDIES = {
+    "pbt": (networks, {}),
+    "pbt-structure": (networks, {"strategy": STRUCTURE}),
+    "pbt-async": (networks, {"strategy": WITHOUT_ROUNDS, "rows": 4}),
+    "halving": (networks, {"strategy": search.SuccessiveHalving(12, max_epochs=9)}),
+    "genetic": (networks, {"strategy": search.Genetic(6, 4, epochs=2, inherit_weights=True, mutation_rate=0.4)}),
+    "asha": (networks, {"strategy": search.ASHA(14, max_epochs=9), "rows": 5}),
+    "front": (networks, {"strategy": search.Random(8, epochs=2), "metric": ["accuracy", "parameters"]}),
+    "trainables": (trainables, {"rows": 4}),
+}
+
+
+def make(name, directory):
+    kind, changes = STUDIES[name]
+    return kind(Path(directory) / name, **changes)
+
+
+def work(worker):
+    """Count the trials that this rank trains."""
+    count, train = Counter(), worker.train
+
+    def counted(self, targets):
+        count["trials"] += len(targets)
+        return train(self, targets)
+
+    worker.train = counted
+    return count
+
+
+def stopper(spec):
+    number, last = map(int, spec.split(":"))
+
+    def watch(record, stats):
+        if stats.number == last:
+            os.kill(os.getpid(), number)
+
+    return watch
+
+
+if __name__ == "__main__":
+    from mpi4py import MPI
+
+    comm = MPI.COMM_WORLD
+    size, directory, *names = sys.argv[1:]
+    assert comm.size == int(size)
+    counts = work(NativeWorker), work(TrainableWorker)
+    progress = stopper(os.environ["STOP"]) if "STOP" in os.environ else False
+    for name in names:
+        result = make(name, directory).run(progress=progress, comm=comm)
+        found = comm.allgather((result.best.id, result.best.score, weights(result)))
+        assert all(each == found[0] for each in found), "every rank has the same result"
+        assert all(comm.allgather(sum(count["trials"] for count in counts))), "every rank trains"
