@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -123,20 +123,27 @@ def run(
     plan: Annotated[bool, typer.Option("--plan", help="Show what would be done and needed, and do nothing.")] = False,
 ) -> None:
     """Run the study of a file, or go on with it where it was stopped."""
+    from shoal.manager.job import job
     from shoal.studyfile import StudyFile
 
-    study = StudyFile.read(file, directory, threads)
-    if plan:
-        typer.echo(study.study.explain())
-        return
-    study.keep()
-    _run(study)
+    with job() as comm:
+        study, first = StudyFile.read(file, directory, threads), comm is None or comm.rank == 0
+        if plan:
+            if first:
+                typer.echo(study.study.explain())
+            return
+        if first:
+            study.keep()
+        _run(study, comm)
 
 
 @app.command()
 def resume(study: Study, threads: Threads = None) -> None:
     """Go on with a study that was stopped."""
-    _run(_kept(study, threads, "run the script again to go on"))
+    from shoal.manager.job import job
+
+    with job() as comm:
+        _run(_kept(study, threads, "run the script again to go on"), comm)
 
 
 @app.command()
@@ -233,9 +240,10 @@ def _compare(again: Replay) -> None:
         typer.echo(f"{name}: recorded {value!r}, replayed {again.metrics.get(name)!r}")
 
 
-def _run(file: StudyFile) -> None:
-    result = file.study.run()
-    _tell(result, file.test)
+def _run(file: StudyFile, comm: Any) -> None:
+    result = file.study.run(comm=comm)
+    if comm is None or comm.rank == 0:
+        _tell(result, file.test)
 
 
 def _tell(result: Result, test: Dataset) -> None:

@@ -10,6 +10,7 @@ import os
 import platform
 import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
 
@@ -186,7 +187,9 @@ def finish() -> None:
 
 def _import() -> Any:
     try:
-        from mpi4py import MPI
+        with warnings.catch_warnings():  # of a launcher of another MPI, once a process: `world` says it once
+            warnings.filterwarnings("ignore", "suspicious MPI execution environment", RuntimeWarning)
+            from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # RuntimeError: mpi4py is here, an MPI library is not
         raise StudyError(f"MPI: cannot be used ({error}); pip install 'shoal[mpi]' brings it") from None
     return MPI

@@ -1,0 +1,67 @@
+"""A command that an MPI launcher has started many times: one study, one voice, one end.
+
+However a process ends, all of them do: a clean error that all have met alike is said once, by rank 0; whoever fails
+alone says so and ends the others, which would wait for it for ever.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from shoal.errors import ShoalError, StudyError
+from shoal.manager.transport import Ranks, Transport, finish, launched, world
+
+_PATIENCE = 1.0  # seconds that a rank that has failed waits for the others to fail alike
+
+
+@contextmanager
+def job() -> Iterator[Any | None]:
+    """Yield the communicator of all processes that were launched with this one; None if there is no other.
+
+    Raises:
+        StudyError: On rank 0: MPI cannot be used.
+        SystemExit: On other ranks, if all have failed alike; what rank 0 has raised is raised there.
+    """
+    place = launched()
+    if place is None:
+        yield None
+        return
+    comm = _world(*place)
+    transport = Ranks(comm)
+    try:
+        yield comm
+    except BaseException as error:
+        _end(transport, error)
+        raise
+
+
+def _world(rank: int, size: int) -> Any:
+    try:
+        return world(size)
+    except StudyError as error:
+        if rank > 0:
+            sys.exit(_code(error))
+        raise
+
+
+def _end(transport: Transport, error: BaseException) -> None:
+    if not transport.alike(_PATIENCE):
+        if isinstance(error, ValueError | ShoalError):
+            print(f"rank {transport.rank}: {error}", file=sys.stderr)
+        else:
+            print(f"rank {transport.rank}:", file=sys.stderr)
+            traceback.print_exception(error)
+        transport.abort(_code(error))
+    finish()
+    if transport.rank > 0:
+        sys.exit(_code(error))
+
+
+def _code(error: BaseException) -> int:
+    if isinstance(error, SystemExit) and isinstance(error.code, int):
+        return error.code
+    return 2 if isinstance(error, ValueError | ShoalError | OSError) else 1

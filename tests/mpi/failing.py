@@ -1,0 +1,50 @@
+"""A study that fails on one rank: ``python -m mpi4py -m tests.mpi.failing HOW DIRECTORY``."""
+
+import sys
+
+from mpi4py import MPI
+from tests.manager.toys import Walk, trainables
+
+from shoal.errors import StudyError
+from shoal.manager.job import job
+from shoal.manager.ranked import RankedWorker
+
+
+class Fails(Walk):
+    """By an error of its own, in one trial."""
+
+    def setup(self, config, seed, trial):
+        super().setup(config, seed, trial)
+        self.trial = trial
+
+    def train(self, until):
+        if self.trial == 4:
+            raise ValueError("no")
+        return super().train(until)
+
+
+def break_rank(rank):
+    """Break what no user has written."""
+    train = RankedWorker.train
+
+    def broken(self, targets):
+        if MPI.COMM_WORLD.rank == rank:
+            raise ZeroDivisionError(f"on rank {rank}")
+        return train(self, targets)
+
+    RankedWorker.train = broken
+
+
+if __name__ == "__main__":
+    how, directory = sys.argv[1:]
+    if how == "trainable":
+        try:
+            trainables(directory, factory=Fails, rows=6).run(progress=False, comm=MPI.COMM_WORLD)
+        except StudyError as error:
+            print(str(error).partition("; its config")[0], flush=True)
+    else:
+        break_rank(1)
+        if how == "shoal":
+            with job() as comm:
+                trainables(directory, rows=6).run(progress=False, comm=comm)
+        trainables(directory, rows=6).run(progress=False, comm=MPI.COMM_WORLD)

@@ -1,0 +1,147 @@
+"""``mpiexec ... shoal run``: one voice, the right exit code, and nobody hangs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from tests.manager.toys import story
+from tests.mpi.ranks import finish, needs_mpi, start
+
+from shoal.manager.journal import FILE
+from shoal.studyfile import StudyFile
+
+STUDY = """
+metric = "accuracy"
+snapshot_interval = 0
+threads = 1
+[data]
+name = "digits"
+[network]
+layers = [{dense = "width"}, "relu", {dense = "outputs"}]
+[space]
+lr = {low = 1e-3, high = 0.3, log = true}
+width = {low = 8, high = 32, type = "int"}
+[strategy]
+name = "PBT"
+population = 6
+epochs = EPOCHS
+interval_epochs = 2
+"""
+
+
+@pytest.fixture
+def study(tmp_path):
+    def write(epochs=4):
+        (tmp_path / "study.toml").write_text(STUDY.replace("EPOCHS", str(epochs)))
+        return tmp_path
+
+    return write
+
+
+@needs_mpi
+def test_run_speaks_once(study):
+    directory = study()
+    code, out, errors = finish(start(2, "-m", "shoal", "run", "study.toml", cwd=directory))
+    assert code == 0, errors
+    assert out.count("is the best") == out.count("report: ") == 1
+    assert errors.splitlines()[0].endswith(": rank 0 on cpu with 1 thread, 1 on cpu with 1 thread")
+    StudyFile.read(directory / "study.toml", directory / "alone").study.run(progress=False)
+    assert story(directory / "runs" / "study") == story(directory / "alone")
+
+
+@needs_mpi
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_launcher_stops_after_the_round(number, study):
+    directory = study(epochs=400)
+    process = start(2, "-m", "shoal", "run", "study.toml", cwd=directory)
+    journal = directory / "runs" / "study" / FILE
+    wait_for(lambda: journal.exists() and '"report"' in journal.read_text())
+    process.send_signal(number)
+    code, _, errors = finish(process, 20)
+    assert code == 128 + number, errors
+    assert errors.count("Stopped after") == 1
+    assert "Abort" not in errors
+
+
+@needs_mpi
+def test_resume(study):
+    directory = study()
+    process = start(2, "-m", "shoal", "run", "study.toml", cwd=directory)
+    journal = directory / "runs" / "study" / FILE
+    wait_for(lambda: journal.exists() and '"snapshot"' in journal.read_text())
+    process.kill()  # the launcher itself: its processes end with it
+    finish(process, 20)
+    before = journal.read_text().partition('{"event":"snapshot"')[0]
+    code, out, errors = finish(start(3, "-m", "shoal", "resume", "runs/study", cwd=directory))
+    assert code == 0, errors
+    assert out.count("is the best") == 1
+    assert journal.read_text().startswith(before)
+
+
+def wait_for(condition, limit=30):
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@needs_mpi
+def test_bad_input_is_said_once(study):
+    directory = study()
+    (directory / "study.toml").write_text(STUDY.replace("EPOCHS", "4").replace("1e-3", "0"))
+    code, out, errors = finish(start(3, "-m", "shoal", "run", "study.toml", cwd=directory))
+    assert (code, out) == (2, "")
+    assert errors.splitlines() == ["study.toml: space.lr.low: must be > 0 on a log scale, got 0"]
+
+
+@needs_mpi
+def test_studies_that_differ(study):
+    """Each rank has a file of its own, as where a node has an old copy."""
+    directory = study()
+    code, out, errors = finish(start(2, "-m", "tests.mpi.differing", directory))
+    assert (code, out) == (2, "")
+    assert errors.startswith("rank 1 has another study than rank 0: seed is 1 there and 0 here; data.train.digest is ")
+    assert len(errors.splitlines()) == 1
+
+
+@needs_mpi
+@pytest.mark.parametrize("launch", ["shoal", "script"])
+def test_an_exception_of_one_rank_ends_the_job(launch, tmp_path):
+    begun = time.monotonic()
+    code, _, errors = finish(start(3, "-m", "tests.mpi.failing", launch, tmp_path), 30)
+    assert code not in (0, None)
+    assert "ZeroDivisionError: on rank 1" in errors
+    assert "Traceback" in errors
+    assert time.monotonic() - begun < 20
+
+
+@needs_mpi
+def test_a_trainable_that_fails_on_one_rank_fails_the_study_on_all(tmp_path):
+    code, out, errors = finish(start(3, "-m", "tests.mpi.failing", "trainable", tmp_path), 30)
+    assert code == 0, errors
+    assert out.splitlines() == ["trial 4, train(until=60): ValueError: no"] * 3
+
+
+@needs_mpi
+def test_a_launcher_of_another_mpi(study):
+    """Such a launcher's variables, and no other process to be found."""
+    wrong = {**os.environ, "OMPI_COMM_WORLD_SIZE": "4"}
+    command = [sys.executable, "-m", "mpi4py", "-m", "shoal", "run", "study.toml"]
+    for rank, lines in ((0, 1), (1, 0)):
+        wrong["OMPI_COMM_WORLD_RANK"] = str(rank)
+        done = subprocess.run(command, cwd=study(), env=wrong, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", lines)
+        assert not lines or "MPI: the launcher has started 4 processes, but each sees 1:" in done.stderr
+
+
+def test_mpi_that_is_missing(study):
+    wrong = {**os.environ, "PMI_SIZE": "2", "PMI_RANK": "0"}
+    command = "import sys; sys.modules['mpi4py'] = None; from shoal.cli import main; main(['run', 'study.toml'])"
+    done = subprocess.run(
+        [sys.executable, "-c", command], cwd=study(), env=wrong, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[0].endswith("; pip install 'shoal[mpi]' brings it")
