@@ -5,10 +5,14 @@ nobody sends orders. What crosses between ranks is metrics, which all gather, an
 to heirs elsewhere, and those of trials that move to where there is less to do.
 
 A state is on one rank. On the others it is an empty one that says where.
+
+Ranks that decide differently would wait for each other for ever, or train different studies. So before they meet they
+compare digests of all that they were told so far.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -70,6 +74,7 @@ class RankedWorker:
         self._configs: dict[int, Config] = {}  # by trial
         self._costs: dict[int, float] = {}
         self._homes: dict[int, int] = {}  # the ranks of the trials that have been trained or restored
+        self._told = hashlib.blake2b(digest_size=8)
 
     @property
     def rows(self) -> int:
@@ -78,6 +83,7 @@ class RankedWorker:
 
     def start(self, trial: int, config: Config) -> None:
         """Note a fresh trial; it comes to a rank when it is trained."""
+        self._hear("start", trial)
         self._configure(trial, config)
 
     def restore(self, trial: int, config: Config, state: State) -> None:
@@ -89,6 +95,8 @@ class RankedWorker:
 
     def inherit(self, moves: Sequence[tuple[int, int, Config]], origins: Mapping[int, State]) -> dict[int, Layers]:
         """Bring donors' states to their heirs' ranks. A fresh heir joins its donor."""
+        self._hear("inherit", moves)
+        self._compare()
         states = {donor: _held(origins[donor]) if donor in origins else self.state(donor) for _, donor, _ in moves}
         for heir, donor, _ in moves:
             if heir not in self._homes:
@@ -110,12 +118,14 @@ class RankedWorker:
 
     def set(self, trial: int, config: Config) -> None:
         """Change what is hot in a trial's config."""
+        self._hear("set", trial)
         self._configure(trial, config)
         if self._is_here(trial):
             self._worker.set(trial, config)
 
     def stop(self, trial: int) -> None:
         """Forget a trial."""
+        self._hear("stop", trial)
         if self._is_here(trial):
             self._worker.stop(trial)
         self._homes.pop(trial, None)
@@ -123,6 +133,8 @@ class RankedWorker:
 
     def train(self, targets: Mapping[int, int]) -> dict[int, Metrics]:
         """Spread the trials over the ranks, and train."""
+        self._hear("train", *targets.items())
+        self._compare()
         self._spread(placed({trial: self._costs[trial] for trial in targets}, self._homes, self._transport.size))
         mine = [(trial, until) for trial, until in targets.items() if self._is_here(trial)]
         rows = self._worker.rows
@@ -146,7 +158,20 @@ class RankedWorker:
         """Return these states, whole, on every rank."""
         return [self._transport.broadcast(dict(state), _held(state).rank) for state in states]
 
+    def _hear(self, *words: object) -> None:
+        self._told.update(repr(words).encode())
+
+    def _compare(self) -> None:
+        digests = self._transport.gather(self._told.hexdigest())
+        others = [rank for rank, digest in enumerate(digests) if digest != digests[0]]
+        if others:
+            raise StudyError(
+                f"rank {others[0]} has decided otherwise than rank 0: a sampler or a metric of your own must return the"
+                " same on every rank, so it may neither draw without the study's seed nor look at a clock"
+            )
+
     def _configure(self, trial: int, config: Config) -> None:
+        self._hear(sorted(config.items()))
         self._configs[trial], self._costs[trial] = config, self._cost(config)
 
     def _is_here(self, trial: int) -> bool:
