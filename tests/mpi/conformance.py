@@ -72,4 +72,4 @@ if __name__ == "__main__":
         part.Free()
         with pytest.raises(ValueError, match="comm: must be an mpi4py intracommunicator that was not freed"):
             Ranks(part)
-    print("ok", flush=True)
+    sys.stdout.write("ok\n")  # in one piece, beside other ranks

@@ -48,7 +48,7 @@ if __name__ == "__main__":
         try:
             trainables(directory, rows=6, **AGREED[how]).run(progress=False, comm=MPI.COMM_WORLD)
         except StudyError as error:
-            print(str(error).partition("; its config")[0], flush=True)
+            sys.stdout.write(str(error).partition("; its config")[0] + "\n")  # in one piece, beside other ranks
     else:
         break_rank(1)
         if how == "shoal":

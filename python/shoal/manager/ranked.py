@@ -4,8 +4,6 @@ Every rank runs the same manager and the same strategy on the same reports, so t
 nobody sends orders. What crosses between ranks is metrics, which all gather, and states: those of donors, on their way
 to heirs elsewhere, and those of trials that move to where there is less to do.
 
-A state is on one rank. On the others it is an empty one that says where.
-
 Ranks that decide differently would wait for each other for ever, or train different studies. So before they meet they
 compare digests of all that they were told so far.
 """
@@ -16,10 +14,9 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import numpy as np
-
 from shoal.errors import StudyError
 from shoal.manager.balance import placed
+from shoal.manager.held import Held, deliver, everywhere, held
 from shoal.manager.record import Layers, Metrics
 from shoal.manager.snapshot import State
 from shoal.manager.transport import Transport
@@ -27,36 +24,6 @@ from shoal.manager.worker import LocalWorker
 from shoal.search.protocol import Config
 
 _T = TypeVar("_T")
-
-
-class Held(State):
-    """A state that one rank has: there its arrays are in it, elsewhere nothing is."""
-
-    def __init__(self, rank: int, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        super().__init__(arrays)
-        self.rank = rank
-
-
-def deliver(transport: Transport, moves: Sequence[tuple[Held, int]]) -> list[State]:
-    """Bring each state to a rank; all ranks name the same moves. Returns them in order, elsewhere empty."""
-    far = [(state, to) for state, to in moves if state.rank != to]
-    if not far:  # as all ranks see
-        return [state for state, _ in moves]
-    leaving = [(state, to) for state, to in far if state.rank == transport.rank]
-    shapes = transport.gather([[(name, a.dtype.str, a.shape) for name, a in state.items()] for state, _ in leaving])
-    described = [iter(each) for each in shapes]
-    arrived: dict[tuple[int, int], State] = {}
-    sends, receives = [], []
-    for state, to in far:
-        entries = next(described[state.rank])
-        if transport.rank == to:
-            place = {name: np.empty(shape, dtype) for name, dtype, shape in entries}
-            arrived[id(state), to] = place
-            receives += [(state.rank, array) for array in place.values()]
-        elif transport.rank == state.rank:
-            sends += [(to, np.ascontiguousarray(array)) for array in state.values()]
-    transport.exchange(sends, receives)
-    return [state if state.rank == to else arrived.get((id(state), to), {}) for state, to in moves]
 
 
 class RankedWorker:
@@ -74,6 +41,7 @@ class RankedWorker:
         self._configs: dict[int, Config] = {}  # by trial
         self._costs: dict[int, float] = {}
         self._homes: dict[int, int] = {}  # the ranks of the trials that have been trained or restored
+        self._adrift: set[int] = set()  # restored and not trained yet: as well off on any other rank
         self._told = hashlib.blake2b(digest_size=8)
 
     @property
@@ -87,9 +55,10 @@ class RankedWorker:
         self._configure(trial, config)
 
     def restore(self, trial: int, config: Config, state: State) -> None:
-        """Make a trial that goes on from a state, on the rank that has it."""
+        """Make a trial that goes on from a state, on the rank that has it until it is trained."""
+        self._adrift.add(trial)
         self._configure(trial, config)
-        self._homes[trial] = _held(state).rank
+        self._homes[trial] = held(state).rank
         if self._is_here(trial):
             self._worker.restore(trial, config, state)
 
@@ -97,7 +66,7 @@ class RankedWorker:
         """Bring donors' states to their heirs' ranks. A fresh heir joins its donor."""
         self._hear("inherit", moves)
         self._compare()
-        states = {donor: _held(origins[donor]) if donor in origins else self.state(donor) for _, donor, _ in moves}
+        states = {donor: held(origins[donor]) if donor in origins else self.state(donor) for _, donor, _ in moves}
         for heir, donor, _ in moves:
             if heir not in self._homes:
                 self._settle(heir, states[donor].rank)
@@ -129,17 +98,23 @@ class RankedWorker:
         if self._is_here(trial):
             self._worker.stop(trial)
         self._homes.pop(trial, None)
+        self._adrift.discard(trial)
         del self._configs[trial], self._costs[trial]
 
     def train(self, targets: Mapping[int, int]) -> dict[int, Metrics]:
         """Spread the trials over the ranks, and train."""
         self._hear("train", *targets.items())
         self._compare()
-        self._spread(placed({trial: self._costs[trial] for trial in targets}, self._homes, self._transport.size))
-        mine = [(trial, until) for trial, until in targets.items() if self._is_here(trial)]
+        homes = {trial: self._homes[trial] for trial in targets if trial in self._homes and trial not in self._adrift}
+        ranks = placed({trial: self._costs[trial] for trial in targets}, homes, self._transport.size)
+        moving = [trial for trial, rank in ranks.items() if self._homes.get(trial, rank) != rank]
+        states = deliver(self._transport, [(self.state(trial), ranks[trial]) for trial in moving])
+        self._adrift -= targets.keys()
+        mine = [(trial, until) for trial, until in targets.items() if ranks[trial] == self._transport.rank]
         rows = self._worker.rows
 
         def train() -> dict[int, Metrics]:
+            self._spread(ranks, dict(zip(moving, states, strict=True)))
             parts = (dict(mine[first : first + rows]) for first in range(0, len(mine), rows))
             return {trial: metrics for part in parts for trial, metrics in self._worker.train(part).items()}
 
@@ -156,7 +131,7 @@ class RankedWorker:
 
     def everywhere(self, states: Sequence[State]) -> list[State]:
         """Return these states, whole, on every rank."""
-        return [self._transport.broadcast(dict(state), _held(state).rank) for state in states]
+        return everywhere(self._transport, states)
 
     def _hear(self, *words: object) -> None:
         self._told.update(repr(words).encode())
@@ -182,19 +157,17 @@ class RankedWorker:
         if self._is_here(trial):
             self._worker.start(trial, self._configs[trial])
 
-    def _spread(self, ranks: Mapping[int, int]) -> None:
-        """Start trials that were nowhere, and move those that change their rank."""
-        moving = [trial for trial, rank in ranks.items() if self._homes.get(trial, rank) != rank]
-        states = deliver(self._transport, [(self.state(trial), ranks[trial]) for trial in moving])
+    def _spread(self, ranks: Mapping[int, int], states: Mapping[int, State]) -> None:
+        """Start trials that were nowhere, and move those whose states have come to another rank."""
         for trial, rank in ranks.items():
             if trial not in self._homes:
                 self._settle(trial, rank)
-        for trial, state in zip(moving, states, strict=True):
-            if self._is_here(trial):
-                self._worker.stop(trial)
-            self._homes[trial] = ranks[trial]
-            if self._is_here(trial):
-                self._worker.restore(trial, self._configs[trial], state)
+            elif trial in states:
+                if self._is_here(trial):
+                    self._worker.stop(trial)
+                self._homes[trial] = rank
+                if self._is_here(trial):
+                    self._worker.restore(trial, self._configs[trial], states[trial])
 
     def _all(self, call: Callable[[], _T]) -> list[_T]:
         """Return what each rank's call returns; the error of one is raised on all, so that nobody waits."""
@@ -211,8 +184,3 @@ class RankedWorker:
                 raise each
             results.append(each)
         return results
-
-
-def _held(state: State) -> Held:
-    assert isinstance(state, Held)  # all states come from this worker or from a `RankedStore`
-    return state

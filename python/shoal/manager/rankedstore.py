@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from shoal.errors import StudyError
+from shoal.manager.held import Held, deliver, held
 from shoal.manager.journal import Event, Line
-from shoal.manager.ranked import Held, deliver
 from shoal.manager.snapshot import Snapshot, State
 from shoal.manager.store import Store
 from shoal.manager.transport import Transport
@@ -72,10 +72,8 @@ class RankedStore:
         return self._transport.broadcast(self._store.save(gathered, seconds) if self._first else {})
 
     def _gathered(self, snapshot: Snapshot) -> Snapshot:
-        held = [*snapshot.states.values(), *snapshot.front, *snapshot.origins.values()]
-        states: Iterator[State] = iter(
-            deliver(self._transport, [(state, 0) for state in held if isinstance(state, Held)])
-        )
+        parts = [*snapshot.states.values(), *snapshot.front, *snapshot.origins.values()]
+        states: Iterator[State] = iter(deliver(self._transport, [(held(part), 0) for part in parts]))
         return Snapshot(
             {trial: next(states) for trial in snapshot.states},
             [next(states) for _ in snapshot.front],
