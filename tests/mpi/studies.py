@@ -1,6 +1,7 @@
 """Small studies: ``python -m mpi4py -m tests.mpi.studies SIZE DIRECTORY NAME...`` runs some over ranks.
 
-With STOP=SIGNAL:ROUND in the environment rank 0 gets this signal after so many rounds.
+With STOP=SIGNAL:ROUND in the environment rank 0 gets this signal after so many rounds. With APART=1 the first
+rank of the world takes no part, and has something else to say.
 """
 
 import os
@@ -59,6 +60,11 @@ if __name__ == "__main__":
     from mpi4py import MPI
 
     comm = MPI.COMM_WORLD
+    if "APART" in os.environ:
+        comm = comm.Split(int(comm.rank == 0))
+        if MPI.COMM_WORLD.rank == 0:
+            MPI.COMM_WORLD.send("something else", 1, tag=0)
+            sys.exit()
     size, directory, *names = sys.argv[1:]
     assert comm.size == int(size)
     counts = work(NativeWorker), work(TrainableWorker)
@@ -68,3 +74,5 @@ if __name__ == "__main__":
         found = comm.allgather((result.best.id, result.best.score, weights(result)))
         assert all(each == found[0] for each in found), "every rank has the same result"
         assert all(comm.allgather(sum(count["trials"] for count in counts))), "every rank trains"
+    if "APART" in os.environ and comm.rank == 0:
+        assert MPI.COMM_WORLD.recv(source=0, tag=0) == "something else"

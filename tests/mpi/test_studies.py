@@ -28,6 +28,11 @@ def test_same_on_ranks(ranks, alone, tmp_path):
         check_same(tmp_path / name, alone / name)
 
 
+def test_on_some_ranks_of_an_application(alone, tmp_path):
+    on_ranks(3, "-m", "tests.mpi.studies", 2, tmp_path, "genetic", APART="1")
+    check_same(tmp_path / "genetic", alone / "genetic")
+
+
 @pytest.mark.parametrize("name", ["pbt-async", "genetic", "trainables"])
 def test_goes_on_with_another_number_of_ranks(name, alone, tmp_path):
     """Asked to stop, on another number of ranks killed, on a third left alone."""

@@ -34,9 +34,13 @@ def test_no_communicator():
         Ranks("world")
 
 
-def test_what_launchers_say():
+def test_what_launchers_say(monkeypatch):
+    monkeypatch.delitem(sys.modules, "mpi4py", raising=False)
     assert launched({}) is None
     assert launched({"PMI_SIZE": "1", "PMI_RANK": "0"}) is None
     assert launched({"PMI_SIZE": "3", "PMI_RANK": "2"}) == (2, 3)
     assert launched({"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "1"}) == (1, 2)
+    assert launched({"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "1"}) is None, "srun starts many things"
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    assert launched({"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "1"}) == (1, 4)
     assert launched({"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0", "SLURM_NTASKS": "8"}) is None

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from shoal.errors import ShoalError, StudyError
-from shoal.manager.transport import Ranks, Transport, finish, launched, world
+from shoal.manager.transport import Ranks, Transport, asked, finish, launched, world
 
 _PATIENCE = 1.0  # seconds that a rank that has failed waits for the others to fail alike
 
@@ -26,11 +26,10 @@ def job() -> Iterator[Any | None]:
         StudyError: On rank 0: MPI cannot be used.
         SystemExit: On other ranks, if all have failed alike; what rank 0 has raised is raised there.
     """
-    place = launched()
-    if place is None:
+    comm = _world(*(launched() or (0, None)))
+    if comm is None:
         yield None
         return
-    comm = _world(*place)
     transport = Ranks(comm)
     try:
         yield comm
@@ -39,13 +38,16 @@ def job() -> Iterator[Any | None]:
         raise
 
 
-def _world(rank: int, size: int) -> Any:
+def _world(rank: int, size: int | None) -> Any | None:
+    if size is None and not asked():
+        return None
     try:
-        return world(size)
+        comm = world(size)
     except StudyError as error:
         if rank > 0:
             sys.exit(_code(error))
         raise
+    return comm if comm.size > 1 else None
 
 
 def _end(transport: Transport, error: BaseException) -> None:

@@ -26,8 +26,8 @@ _LAUNCHERS = (
     ("PMI_SIZE", "PMI_RANK"),  # MPICH, Intel MPI
     ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),  # Open MPI
     ("MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"),  # MVAPICH
-    ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),  # srun; the step of a batch script itself has one task
 )
+_SRUN = ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID")  # it also starts what has nothing to do with each other
 
 
 class Transport(Protocol):
@@ -155,22 +155,27 @@ class Ranks:
         self._comm.Free()
 
 
+def asked() -> bool:
+    """Tell whether the process was started as ``python -m mpi4py``, or has taken to MPI by itself."""
+    return "mpi4py" in sys.modules
+
+
 def launched(environment: Mapping[str, str] = os.environ) -> tuple[int, int] | None:
     """Return the rank and the size that an MPI launcher has told this process; None without one, or if it is alone."""
-    for size, rank in _LAUNCHERS:
+    for size, rank in (*_LAUNCHERS, _SRUN) if asked() else _LAUNCHERS:
         if int(environment.get(size, 1)) > 1:
             return int(environment.get(rank, 0)), int(environment[size])
     return None
 
 
-def world(size: int) -> Any:
-    """Return the communicator of all processes that were launched together, which must be ``size``.
+def world(size: int | None) -> Any:
+    """Return the communicator of all processes that were launched together, which must be ``size`` if that is known.
 
     Raises:
         StudyError: MPI is missing, or its library is not the launcher's, so that each process is alone.
     """
     mpi = _import()
-    if (seen := mpi.COMM_WORLD.size) != size:
+    if (seen := mpi.COMM_WORLD.size) != size and size is not None:
         library = " ".join(mpi.Get_library_version().split()[:3])
         mpi.Finalize()
         raise StudyError(
