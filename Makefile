@@ -48,7 +48,7 @@ lint: .venv/installed-test
 	$(BIN)/clang-format --dry-run --Werror $(CPP_FILES)
 
 py-test: .venv/installed-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 CMAKE = $(BIN)/cmake -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja
 WITH_PYTHON = -DSHOAL_PYTHON=ON -DPython_EXECUTABLE=$(abspath $(BIN))/python \
