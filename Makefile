@@ -7,7 +7,7 @@ SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE \
   $(shell find cmake csrc python -type f -not -name '*.so' -not -name '*.pyc')
 CPP_FILES = $(shell find csrc tests/cpp examples/cpp bench -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.inc')
 
-.PHONY: demo test lint cpp-test py-test bench develop docs tidy processors sanitize emulated gpu-check embed clean
+.PHONY: demo test lint cpp-build cpp-test py-test bench develop docs tidy processors sanitize emulated gpu-check embed clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -55,9 +55,11 @@ WITH_PYTHON = -DSHOAL_PYTHON=ON -DPython_EXECUTABLE=$(abspath $(BIN))/python \
   -Dpybind11_DIR=$(shell $(BIN)/python -m pybind11 --cmakedir)
 
 # The bindings are built along: here their warnings are errors.
-cpp-test: .venv/installed-test
+cpp-build: .venv/installed-test
 	$(CMAKE) -B build/cpp -DSHOAL_TESTS=ON $(WITH_PYTHON)
 	$(BIN)/cmake --build build/cpp
+
+cpp-test: cpp-build
 	$(BIN)/ctest --test-dir build/cpp --output-on-failure --no-tests=ignore
 
 # One build for each: TSan cannot be combined. setarch: TSan's fixed addresses collide with a fully random layout.
@@ -69,7 +71,7 @@ sanitize-%: .venv/installed-test
 	setarch -R $(BIN)/ctest --test-dir build/$* --output-on-failure
 
 # The tests that need a GPU, on an emulated one: the C++ tests' build has it.
-emulated: cpp-test
+emulated: cpp-build
 	rm -rf build/emulated && mkdir -p build/emulated && cp -r python/shoal build/emulated/ && rm -f build/emulated/shoal/_core*.so
 	cp build/cpp/_core.*.so build/emulated/shoal/
 	PYTHONPATH=build/emulated $(BIN)/python -m pytest tests/gpu $(ARGS)
@@ -81,7 +83,7 @@ gpu-check:
 # Processors with AVX2 only, and without AVX, emulated (Debian: apt install qemu-user): every kernel, but not the tests
 # that take long and run no others.
 QUICK = -tce='*finite differences*,*learn with every optimiser*,cuda:*,emulation:*'
-processors: cpp-test
+processors: cpp-build
 	qemu-x86_64 -cpu Haswell build/cpp/shoal_tests $(QUICK)
 	qemu-x86_64 -cpu Nehalem build/cpp/shoal_tests $(QUICK)
 
