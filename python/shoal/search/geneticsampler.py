@@ -55,6 +55,7 @@ class _Children:
     def __init__(self, sampler: GeneticSampler, space: Space, seed: int) -> None:
         self._sampler, self._space, self._seed = sampler, space, seed
         self._configs: dict[int, Config] = {}  # by trial
+        self._proposed: set[str] = set()  # the same, as text: a value may be a list
         self._best: dict[int, list[Individual]] = {}  # by progress: the best who may breed, best first
         self._progress: dict[int, int] = {}  # of each trial's last report
 
@@ -62,6 +63,7 @@ class _Children:
         parents = self._parents()
         config = self._child(parents, trial) if parents else self._space.sample(keyed(self._seed, "sample", trial))
         self._configs[trial] = config
+        self._proposed.add(repr(config))
         return config
 
     def observe(self, report: Report, *, last: bool) -> None:  # noqa: ARG002
@@ -83,7 +85,7 @@ class _Children:
         first, second = two_parents(parents, rng)
         rates = self._sampler.crossover_rate, self._sampler.mutation_rate
         config = self._space.repair(bred(self._space, first.config, second.config, *rates, rng), rng)
-        if self._space.parameters and config in self._configs.values():
+        if self._space.parameters and repr(config) in self._proposed:
             name = pick(rng, [name for name in self._space.parameters if name in config])
             config[name] = mutate(self._space.parameters[name], config[name], rng)
         return self._space.repair(config, rng)

@@ -13,8 +13,8 @@ _T = TypeVar("_T")
 
 def keyed(seed: int, purpose: str, *what: int) -> np.random.Generator:
     """Return the generator of one decision, such as ``keyed(seed, "sample", trial)``: the same in every run."""
-    key = "/".join(str(part) for part in (seed, purpose, *what))
-    return np.random.default_rng(int.from_bytes(hashlib.blake2b(key.encode(), digest_size=16).digest(), "little"))
+    key = "/".join(map(str, (seed, purpose, *what)))
+    return np.random.default_rng(np.frombuffer(hashlib.blake2b(key.encode(), digest_size=16).digest(), "<u4"))
 
 
 def pick(rng: np.random.Generator, options: Sequence[_T]) -> _T:

@@ -113,7 +113,7 @@ class Space:
         """Return the config of the values that ``choose`` gives to the active parameters; it is asked parents first."""
         chosen: Config = {}
         for name, parameter in self._order.items():
-            if holds(parameter.when, chosen):
+            if not parameter.when or holds(parameter.when, chosen):
                 chosen[name] = choose(name, parameter)
         return self._whole(chosen)
 
@@ -279,6 +279,8 @@ class Space:
     def _whole(self, chosen: Config) -> Config:
         """Return the values of active parameters with the constants, in the space's order."""
         known = {**self.values, **chosen}
+        if len(chosen) == len(self.parameters):
+            return known
         return {name: known[name] for name in self.values if name in chosen or name not in self.parameters}
 
     def _completed(self, values: Mapping[str, Any], rng: np.random.Generator) -> Config:
