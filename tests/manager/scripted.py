@@ -77,7 +77,7 @@ class Tape:
     def train(self, targets):
         assert 0 < len(targets) <= self.rows
         self.calls.append(("train", dict(targets)))
-        return {trial: metrics for trial, until in targets.items() if (metrics := self._train(trial, until))}
+        return {trial: self._train(trial, until) for trial, until in targets.items()}
 
     def _train(self, trial, until):
         config, _, progress = self.trials[trial]
@@ -97,9 +97,26 @@ class Tape:
         return [call[1] for call in self.calls if call[0] == "train"]
 
 
-def run(starts, answers=None, *, rows=2, every=None, header=HEADER, listener=None, donors_train=False):
+class Uneven(Tape):
+    """Every trial trains by itself, as long as it has to, and comes back alone."""
+
+    def __init__(self, rows):
+        super().__init__(rows)
+        self.now, self.flying = 0, {}  # by trial: when it comes, and until when it has trained then
+
+    def train(self, targets):
+        assert not targets.keys() & self.flying.keys(), "asked for again"
+        self.calls.append(("train", dict(targets)))
+        self.flying |= {trial: (self.now + until - self.trials[trial][2], until) for trial, until in targets.items()}
+        assert 0 < len(self.flying) <= self.rows
+        trial = min(self.flying, key=lambda trial: (self.flying[trial], trial))
+        self.now, until = self.flying.pop(trial)
+        return {trial: self._train(trial, until)}
+
+
+def run(starts, answers=None, *, rows=2, every=None, header=HEADER, listener=None, donors_train=False, kind=Tape):
     """Return the manager, the strategy and the worker after a whole run."""
-    strategy, worker = Script(starts, answers or {}, donors_train), Tape(rows)
+    strategy, worker = Script(starts, answers or {}, donors_train), kind(rows)
     manager = Manager(strategy, worker, header, record_every=every, listener=listener)
     assert manager.run() is None
     return manager, strategy, worker

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from tests.manager.scripted import HEADER, Script, Tape, run
+from tests.manager.scripted import HEADER, Script, Tape, Uneven, run
 
 from shoal.errors import StudyError
 from shoal.manager import Listener, StudyRecord
@@ -24,6 +24,26 @@ def test_a_free_row_is_filled_in_the_next_round():
     assert worker.trials == {}  # all rows were given back
     assert manager.record.ended
     assert manager.record.spent == 70
+
+
+def test_a_worker_may_return_some_trials_while_others_are_in_flight():
+    """The rows of the short ones are filled again while the long one trains; a diverged one holds up nobody."""
+    short = [Start(1, {"x": 1.0}, 10), Start(2, {"x": None}, 12), *starts(1.0, 2.0, 3.0, 4.0)[3:]]
+    manager, strategy, worker = run([Start(0, {"x": 1.0}, 25), *short], rows=2, every=20, kind=Uneven)
+    assert worker.rounds == [{0: 20, 1: 10}, {2: 12}, {0: 25}, {3: 10}, {}]
+    assert [(report.trial, report.progress) for report in strategy.told] == [(1, 10), (2, 12), (0, 25), (3, 10)]
+    assert [progress for progress, _ in manager.record.trials[0].curve] == [20, 25]
+    assert manager.record.spent == 57
+    assert worker.trials == {}
+
+
+def test_a_donor_in_flight_gives_what_its_training_began_with():
+    answers = {(1, 10): [Resume(1, 60)], (0, 30): [Inherit(0, 1, {"x": 5.0}, 20)]}
+    manager, _, worker = run(
+        [Start(0, {"x": 1.0}, 30), Start(1, {"x": 1.0}, 10)], answers, donors_train=True, kind=Uneven
+    )
+    assert worker.inherited == [(0, 10)]
+    assert manager.record.spent == 30 + (20 - 10) + 60
 
 
 def test_reports_come_in_the_order_of_ids_and_points_only_from_those_on_their_way():

@@ -1,16 +1,17 @@
 """The in-process manager: asks the strategy, trains its trials round by round, tells it what came out.
 
 A round trains up to ``worker.rows`` trials, each to its next point, so rows that a stop has freed are filled at once.
-Reports are told in the order of the trials' ids. Everything that happens is an event, and the record is the sum of the
-events: it, the strategy and the worker's states are all there is. The journal restores the first two, a snapshot the
-third.
+It ends when the worker returns: with all of them, or with some, while the others stay in flight and come in a later
+round. Reports of a round are told in the order of the trials' ids. Everything that happens is an event, and the record
+is the sum of the events: it, the strategy and the worker's states are all there is. The journal restores the first two,
+a snapshot the third.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 from shoal.errors import StudyError
@@ -61,6 +62,7 @@ class Manager:
     ) -> None:
         self.record = StudyRecord()
         self.front_states: list[State] = []
+        self._flying: dict[int, int] = {}  # trials that the worker is training, and up to where
         self._origins: dict[int, State] = {}  # what trainings began with that are under way, where their donors train
         self._strategy, self._worker, self._header, self._store = strategy, worker, header, store
         self._objectives = read_objectives(header) if objectives is None else objectives
@@ -103,6 +105,8 @@ class Manager:
                 self._keep()
                 self._listener.on_round(self.record, Round(number, self._seconds, trained))
                 signal = self._signal(caught)
+            while self._flying:
+                self._round(begin=False)
             if number:
                 self._save()
             if not self._strategy.finished:
@@ -127,13 +131,17 @@ class Manager:
         if not self.record.running and not self._strategy.finished:
             raise RuntimeError(f"{type(self._strategy).__name__} waits for reports, but no trial is running")
 
-    def _round(self) -> tuple[int, ...]:
-        running = sorted(islice(self.record.running, self._worker.rows))
-        targets = {trial: self._next_point(trial) for trial in running if not self.record.trials[trial].diverged}
+    def _round(self, begin: bool = True) -> tuple[int, ...]:
+        """Train; if nothing new is to begin, wait for what is in flight. Returns the trials that were trained."""
+        running = sorted(islice(self.record.running, self._worker.rows)) if begin else []
+        diverged = [trial for trial in running if self.record.trials[trial].diverged]
+        targets = {trial: self._next_point(trial) for trial in running if trial not in {*diverged, *self._flying}}
         if self._strategy.donors_train:
             self._origins |= {trial: self._worker.state(trial) for trial in targets if trial not in self._origins}
-        metrics = self._worker.train(targets) if targets else {}
-        outcomes = [self._outcome(trial, targets.get(trial, 0), metrics.get(trial, {})) for trial in running]
+        trained = self._train(targets)
+        for trial in diverged:
+            trained[trial] = 0, {}
+        outcomes = [self._outcome(trial, *trained[trial]) for trial in sorted(trained)]
         reports = [event for event in outcomes if event["event"] == "report"]
         self._keep_front(map(as_report, reports))  # before an order overwrites them
         for event in outcomes:
@@ -143,7 +151,13 @@ class Manager:
             self._note(event)
             self._origins.pop(event["trial"], None)
             self._carry_out(self._strategy.tell(as_report(event)))
-        return tuple(targets)
+        return tuple(sorted(trained.keys() - diverged))
+
+    def _train(self, targets: Mapping[int, int]) -> dict[int, tuple[int, Metrics]]:
+        """Return how far the trials have come that the worker returns, and their metrics there."""
+        self._flying |= targets
+        metrics = self._worker.train(targets) if self._flying else {}
+        return {trial: (self._flying.pop(trial), metrics[trial]) for trial in metrics}
 
     def _next_point(self, trial: int) -> int:
         until = self.record.running[trial]

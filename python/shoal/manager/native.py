@@ -173,7 +173,7 @@ class NativeWorker:
         healthy = {trial: row for trial, row in rows.items() if not diverged[row]}
         values = aside(lambda: population.evaluate(self._valid, members=list(healthy.values())))
         taken = {"steps": population.steps, "epochs": population.epochs}
-        return {
+        return {trial: {} for trial in rows} | {
             trial: {
                 "train_loss": float(losses[row]),
                 **{name: float(value[i]) for name, value in values.items()},

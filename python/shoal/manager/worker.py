@@ -51,7 +51,11 @@ class Worker(Protocol):
         """Forget a trial."""
 
     def train(self, targets: Mapping[int, int]) -> dict[int, Metrics]:
-        """Train each trial to its absolute progress and return its metrics there; none for one that has diverged."""
+        """Train each trial to its absolute progress and return its metrics there, which are empty if it has diverged.
+
+        A worker may return before all are there, with one trial at least: the others stay in flight and come from a
+        later call. Nothing else is asked of them until then, but their states, which are those that they began with.
+        """
 
     def state(self, trial: int) -> State:
         """Return a copy of all that ``restore`` needs."""
