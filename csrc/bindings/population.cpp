@@ -60,16 +60,16 @@ py::dict inherit(Population& population, std::int64_t source, std::int64_t targe
   return layers;
 }
 
-Array<float> fit(Population& population, const ArrayDataset& data, const Array<std::int64_t>& steps,
-                 std::int64_t record) {
+Array<double> fit(Population& population, const ArrayDataset& data, const Array<std::int64_t>& steps,
+                  std::int64_t record) {
   require(steps.size() == population.size(), "steps has " + std::to_string(steps.size()) +
                                                  " entries, expected one per member, " +
                                                  std::to_string(population.size()));
   require(record >= 1, "record must be at least 1, got " + std::to_string(record));
   const std::vector<std::int64_t> counts(steps.data(), steps.data() + steps.size());
   const std::int64_t longest = counts.empty() ? 0 : std::max<std::int64_t>(0, *std::ranges::max_element(counts));
-  Array<float> losses({population.size(), (longest + record - 1) / record});
-  float* out = losses.mutable_data();
+  Array<double> losses({population.size(), (longest + record - 1) / record});
+  double* out = losses.mutable_data();
   py::gil_scoped_release unlocked;
   population.fit(data.view, counts, record, out);
   return losses;

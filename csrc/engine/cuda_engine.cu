@@ -40,7 +40,7 @@ struct TrainBatch {
   std::size_t shared_bytes = 0, points = 0;  // of a learning curve
   TrainLaunch launch{};
   Counters* counters = nullptr;  // on the device, as the losses
-  float* losses = nullptr;
+  double* losses = nullptr;
 };
 
 class CudaEngine final : public Engine {
@@ -389,10 +389,10 @@ void CudaEngine::prepare(const TrainContext& context, TrainBatch& batch, Room& r
   }
   const std::size_t count = batch.jobs.size();
   batch.points = static_cast<std::size_t>((longest + context.record - 1) / context.record);
-  const std::size_t before_curves = count * sizeof(Counters), curves = count * batch.points * sizeof(float);
+  const std::size_t before_curves = count * sizeof(Counters), curves = count * batch.points * sizeof(double);
   auto* const results = room.results.take<std::byte>(before_curves + curves);
   batch.counters = reinterpret_cast<Counters*>(results);
-  batch.losses = reinterpret_cast<float*>(results + before_curves);
+  batch.losses = reinterpret_cast<double*>(results + before_curves);
   auto* const rates_on_device = room.rates.take<float>(dropouts);
 
   Demand demand;
@@ -428,9 +428,9 @@ void CudaEngine::prepare(const TrainContext& context, TrainBatch& batch, Room& r
 void CudaEngine::collect(const TrainBatch& batch) {
   const std::size_t count = batch.jobs.size();
   std::vector<Counters> counters(count);
-  std::vector<float> losses(count * batch.points);
+  std::vector<double> losses(count * batch.points);
   stream_.copy(batch.counters, count * sizeof(Counters), counters.data());
-  stream_.copy(batch.losses, losses.size() * sizeof(float), losses.data());
+  stream_.copy(batch.losses, losses.size() * sizeof(double), losses.data());
   stream_.wait();
   for (std::size_t i = 0; i < count; ++i) {
     batch.jobs[i]->member->counters() = counters[i];

@@ -46,7 +46,7 @@ struct TrainJob {
   std::int64_t floats;   // of both
   Counters* counters;    // of the member, in and out
   const float* dropout;  // rates
-  float* losses;         // one a curve point
+  double* losses;        // one a curve point
   std::int64_t steps, record, batch_size;
   UpdateRule rule;
   PhiloxKey key, order_key;

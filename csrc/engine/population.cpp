@@ -163,14 +163,14 @@ std::vector<InheritedLayer> Population::inherit(std::int64_t source, std::int64_
 }
 
 void Population::fit(const Dataset& dataset, const std::vector<std::int64_t>& steps, std::int64_t record,
-                     float* losses) {
+                     double* losses) {
   require(static_cast<std::int64_t>(steps.size()) == size(),
           "steps has " + std::to_string(steps.size()) + " entries, expected one per member, " + std::to_string(size()));
   require(record >= 1, "record must be >= 1, got " + std::to_string(record));
   const Data data(dataset, impl_->loss, Use::training);
   const std::int64_t longest = steps.empty() ? 0 : *std::max_element(steps.begin(), steps.end());
   const std::int64_t points = (longest + record - 1) / record;
-  std::fill_n(losses, size() * points, std::numeric_limits<float>::quiet_NaN());
+  std::fill_n(losses, size() * points, std::numeric_limits<double>::quiet_NaN());
   std::vector<Job> jobs;
   for (std::int64_t row = 0; row < size(); ++row) {
     const std::int64_t n = steps[static_cast<std::size_t>(row)];

@@ -8,22 +8,22 @@
 
 namespace shoal {
 
-// Mean training loss of each `record` steps of one job.
+// Mean training loss of each `record` steps of one job, so exact that the means of parts of a training give the whole's.
 class Recorder {
  public:
-  SHOAL_HD Recorder(std::int64_t record, float* losses) : record_(record), losses_(losses) {}
+  SHOAL_HD Recorder(std::int64_t record, double* losses) : record_(record), losses_(losses) {}
   SHOAL_HD void add(float loss) {
     sum_ += loss;
-    losses_[done_ / record_] = static_cast<float>(sum_ / static_cast<double>(done_ % record_ + 1));
+    losses_[done_ / record_] = sum_ / static_cast<double>(done_ % record_ + 1);
     if (++done_ % record_ == 0) sum_ = 0;
   }
   // The interval in which the loss stopped being finite has no mean.
-  SHOAL_HD void diverge() { losses_[done_ / record_] = __builtin_nanf(""); }
+  SHOAL_HD void diverge() { losses_[done_ / record_] = __builtin_nan(""); }
 
  private:
   std::int64_t record_, done_ = 0;
   double sum_ = 0;
-  float* losses_;
+  double* losses_;
 };
 
 // After a step on `rows` of a dataset's samples.

@@ -21,7 +21,7 @@ struct TrainContext {
 struct Job {
   Member* member;
   std::int64_t steps;
-  float* losses;  // one a curve point, NaN on entry
+  double* losses;  // one a curve point, NaN on entry
 };
 
 std::int64_t member_workspace(const TrainContext& context, const Member& member);  // floats

@@ -65,9 +65,9 @@ shoal::Population make_population() {
 }
 
 // Mean training loss of each member over all its steps.
-std::vector<float> fit(shoal::Population& population, const shoal::Dataset& train) {
+std::vector<double> fit(shoal::Population& population, const shoal::Dataset& train) {
   const std::vector<std::int64_t> steps(kMembers, population.steps_to_epoch(0, train.samples, kEpochs));
-  std::vector<float> losses(kMembers);
+  std::vector<double> losses(kMembers);
   population.fit(train, steps, /*record*/ steps[0], losses.data());
   return losses;
 }
@@ -84,7 +84,7 @@ std::vector<float> accuracy(shoal::Population& population, const shoal::Dataset&
 float run(const std::string& path) {
   const Digits digits = read_digits(path);
   shoal::Population population = make_population();
-  const std::vector<float> loss = fit(population, part(digits, 0, kTrain));
+  const std::vector<double> loss = fit(population, part(digits, 0, kTrain));
   const std::vector<float> valid = accuracy(population, part(digits, kTrain, kValid));
   const std::vector<float> test = accuracy(population, part(digits, kTrain + kValid, kTest));
 

@@ -96,7 +96,7 @@ void train_to(shoal::Population& population, const shoal::Dataset& data, std::in
   std::vector<std::int64_t> steps(kMembers);
   for (std::int64_t row = 0; row < kMembers; ++row)
     steps[static_cast<std::size_t>(row)] = population.steps_to_epoch(row, data.samples, epoch);
-  std::vector<float> losses(kMembers);
+  std::vector<double> losses(kMembers);
   population.fit(data, steps, *std::max_element(steps.begin(), steps.end()), losses.data());
 }
 

@@ -27,8 +27,8 @@ void restore(Population& p, std::int64_t row, const Bytes& state) {
   std::memcpy(p.state(row), state.data(), state.size());
 }
 
-std::vector<float> fit(Population& p, const Dataset& d, std::int64_t steps) {
-  std::vector<float> losses(static_cast<std::size_t>(p.size()));
+std::vector<double> fit(Population& p, const Dataset& d, std::int64_t steps) {
+  std::vector<double> losses(static_cast<std::size_t>(p.size()));
   p.fit(d, std::vector<std::int64_t>(static_cast<std::size_t>(p.size()), steps), std::max<std::int64_t>(steps, 1),
         losses.data());
   return losses;
@@ -120,7 +120,7 @@ TEST_CASE("a copy of a convolutional member, or its state restored, trains on as
     Population p(pictures.shape, Optimizer::adam, Loss::cross_entropy, {.threads = 2});
     p.add(network, rates(0.01f, 17), 4);
     p.add(network, rates(0.01f, 17), 4);
-    p.fit(pictures.classes(), {5, 1}, 5, std::vector<float>(2).data());
+    p.fit(pictures.classes(), {5, 1}, 5, std::vector<double>(2).data());
     const Bytes donor = bytes(p, 0);
     CHECK(bytes(p, 1) != donor);
     p.copy({0}, {1});
@@ -564,7 +564,7 @@ TEST_CASE("a convolutional member that diverges stops, and the others do not not
       mixed.add(network, rates(i == 1 ? 3e38f : 0.01f, 290), i);
     }
     fit(calm, pictures.values(), 5);
-    const std::vector<float> losses = fit(mixed, pictures.values(), 5);
+    const std::vector<double> losses = fit(mixed, pictures.values(), 5);
     CHECK(bytes(mixed, 0) == bytes(calm, 0));
     CHECK(bytes(mixed, 2) == bytes(calm, 2));
     CHECK(std::isnan(losses[1]));

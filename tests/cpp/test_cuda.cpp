@@ -24,9 +24,9 @@ Bytes state(const Population& p, std::int64_t row) {
   return bytes;
 }
 
-std::vector<float> fit(Population& p, const Dataset& d, std::int64_t steps, std::int64_t record = 0) {
+std::vector<double> fit(Population& p, const Dataset& d, std::int64_t steps, std::int64_t record = 0) {
   if (record == 0) record = steps;
-  std::vector<float> losses(static_cast<std::size_t>(p.size() * ((steps + record - 1) / record)));
+  std::vector<double> losses(static_cast<std::size_t>(p.size() * ((steps + record - 1) / record)));
   p.fit(d, std::vector<std::int64_t>(static_cast<std::size_t>(p.size()), steps), record, losses.data());
   return losses;
 }
@@ -63,7 +63,7 @@ TEST_CASE("cuda: every network trains as on the CPU") {
       CAPTURE(batch);
       Population cpu = population("cpu", pictures.shape), gpu = population("cuda:0", pictures.shape);
       for (Population* p : {&cpu, &gpu}) p->add(network, rates(0.02f, batch), 4);
-      const std::vector<float> want = fit(cpu, pictures.classes(), 5, 2), got = fit(gpu, pictures.classes(), 5, 2);
+      const std::vector<double> want = fit(cpu, pictures.classes(), 5, 2), got = fit(gpu, pictures.classes(), 5, 2);
       for (std::size_t i = 0; i < want.size(); ++i) CHECK(got[i] == doctest::Approx(want[i]).epsilon(1e-4));
       CHECK(difference(state(gpu, 0), state(cpu, 0)) < kClose);
     }
@@ -238,7 +238,7 @@ TEST_CASE("cuda: a member that diverges stops, and the others do not notice") {
     mixed.add(network, rates(id == 1 ? 1e20f : 0.01f, 16), id);
   }
   fit(calm, pictures.values(), 6);
-  const std::vector<float> losses = fit(mixed, pictures.values(), 6);
+  const std::vector<double> losses = fit(mixed, pictures.values(), 6);
   CHECK(std::isnan(losses[1]));
   CHECK(mixed.counters(1).diverged);
   CHECK(mixed.counters(1).step < 6);

@@ -56,8 +56,8 @@ using Bytes = std::vector<std::byte>;
 
 Bytes bytes(Population& p, std::int64_t row) { return {p.state(row), p.state(row) + p.state_bytes(row)}; }
 
-std::vector<float> fit(Population& p, const Dataset& d, std::int64_t steps) {
-  std::vector<float> losses(static_cast<std::size_t>(p.size()));
+std::vector<double> fit(Population& p, const Dataset& d, std::int64_t steps) {
+  std::vector<double> losses(static_cast<std::size_t>(p.size()));
   p.fit(d, std::vector<std::int64_t>(static_cast<std::size_t>(p.size()), steps), std::max<std::int64_t>(steps, 1),
         losses.data());
   return losses;
@@ -110,7 +110,7 @@ TEST_CASE("a tiny member trains the same bits alone as in company") {
         h.nesterov = optimizer == Optimizer::sgd;
         Population together({7}, optimizer, loss, {.seed = 3});
         for (std::uint32_t id = 0; id < 16; ++id) together.add(network, h, id);
-        const std::vector<float> losses = fit(together, data, 12);
+        const std::vector<double> losses = fit(together, data, 12);
         Population alone({7}, optimizer, loss, {.seed = 3});
         alone.add(network, h, 5);
         CHECK(fit(alone, data, 12)[0] == losses[5]);
@@ -166,7 +166,7 @@ TEST_CASE("a member that diverges stops, and the others do not notice") {
       mixed.add(mlp(width, 1), rates(i == 2 ? 1e30f : 0.01f, 16), i);
     }
     fit(calm, toy.values(), 40);
-    const std::vector<float> losses = fit(mixed, toy.values(), 40);
+    const std::vector<double> losses = fit(mixed, toy.values(), 40);
     for (const std::int64_t row : {0, 1, 3}) CHECK(bytes(mixed, row) == bytes(calm, row));
     CHECK(std::isnan(losses[2]));
     CHECK(mixed.counters(2).diverged);
@@ -245,7 +245,7 @@ TEST_CASE("wrong arguments are refused and change nothing") {
   wrong = toy.classes();
   wrong.outputs = 3;
   CHECK_THROWS_AS(fit(p, wrong, 1), InvalidArgument);
-  float loss = 0;
+  double loss = 0;
   CHECK_THROWS_AS(p.fit(toy.classes(), {1, 2}, 1, &loss), InvalidArgument);
   CHECK_THROWS_AS(p.fit(toy.classes(), {-1}, 1, &loss), InvalidArgument);
   CHECK_THROWS_AS(p.fit(toy.classes(), {1}, 0, &loss), InvalidArgument);

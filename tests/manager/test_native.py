@@ -25,7 +25,7 @@ def alone(trial, config, epochs):
     population = shoal.Population(network(config), ids=[trial], input_shape=TRAIN.shape, **OPTIONS)
     population.set(0, **{name: config[name] for name in ("lr", "momentum", "batch_size")})
     loss = population.train(TRAIN, epochs=epochs)
-    return population, float(loss[0])
+    return population, float(np.float32(loss[0]))
 
 
 def test_a_trial_is_the_member_of_its_id():

@@ -160,15 +160,15 @@ def test_what_train_returns(network):
     population, again = (Population(network, 4, hyperparameters={"lr": 0.1}) for _ in range(2))
     every = population.train(dataset, steps=steps, record=1)
     assert every.shape == (4, 12)
-    assert every.dtype == np.float32
+    assert every.dtype == np.float64
     assert np.isfinite(every).sum(axis=1).tolist() == steps
     thirds = again.train(dataset, steps=steps, record=5)
     assert thirds.shape == (4, 3)
     means = [[np.nan] * 3, [every[1, 0], np.nan, np.nan], [every[2, :5].mean(), np.nan, np.nan]]
     means.append([every[3, :5].mean(), every[3, 5:10].mean(), every[3, 10:].mean()])
-    np.testing.assert_allclose(thirds, means, rtol=1e-6)
+    np.testing.assert_allclose(thirds, means, rtol=1e-14)
     whole = Population(network, 4, hyperparameters={"lr": 0.1}).train(dataset, steps=steps)
-    np.testing.assert_allclose(whole, [np.nan, *(every[p, : steps[p]].mean() for p in (1, 2, 3))], rtol=1e-6)
+    np.testing.assert_allclose(whole, [np.nan, *(every[p, : steps[p]].mean() for p in (1, 2, 3))], rtol=1e-14)
     assert np.isnan(population.train(dataset, steps=0)).all()
     assert population.train(dataset, steps=0, record=3).shape == (4, 0)
 

@@ -90,7 +90,7 @@ class Population {
   // Trains row p for steps[p] steps (0: leave it alone). losses is (P, T), T = ceil(max(steps) / record): the mean
   // training loss of each `record` steps; NaN where a member made no step. A member whose loss is not finite is
   // marked diverged before that step is applied and skipped from then on (its losses are NaN).
-  void fit(const Dataset& data, const std::vector<std::int64_t>& steps, std::int64_t record, float* losses);
+  void fit(const Dataset& data, const std::vector<std::int64_t>& steps, std::int64_t record, double* losses);
 
   // Steps from where row p stands to the start of epoch `epoch` (0 if already there), at its batch size.
   std::int64_t steps_to_epoch(std::int64_t row, std::int64_t samples, std::int64_t epoch) const;

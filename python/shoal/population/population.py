@@ -164,7 +164,7 @@ class Population:
         *,
         epochs: ArrayLike | None = None,
         record: int | None = None,
-    ) -> Floats:
+    ) -> NDArray[np.float64]:
         """Train all members.
 
         Args:
@@ -184,21 +184,20 @@ class Population:
         core = self._fitting(data)
         if (steps is None) == (epochs is None):
             raise ValueError(f"train: give steps or epochs, not both; got steps={steps!r}, epochs={epochs!r}")
-        if steps is not None:
-            counts = arguments.counts(steps, "steps", self.members)
-        else:
-            counts = self._steps_of(arguments.counts(epochs, "epochs", self.members), len(data))
+        counts = arguments.counts(steps, "steps", self.members) if epochs is None else self.steps_of(epochs, data)
         longest = max(int(counts.max(initial=0)), 1)
         every = longest if record is None else rules.integer(record, "record", low=1)
         self._normalisation = (data.scale, data.shift)
         curves = core.fit(native.dataset(data), counts, every)
         if record is not None:
             return curves
-        return curves[:, 0] if curves.shape[1] else np.full(self.members, np.nan, np.float32)
+        return curves[:, 0] if curves.shape[1] else np.full(self.members, np.nan)
 
-    def _steps_of(self, epochs: Counts, samples: int) -> Counts:
-        core, until = self._built(), epochs + self.epochs
-        steps = [core.steps_to_epoch(p, samples, int(until[p])) if epochs[p] else 0 for p in range(self.members)]
+    def steps_of(self, epochs: ArrayLike, data: Dataset) -> Counts:
+        """Return the (P,) steps that ``train`` takes for so many passes over the data: one number, or (P,) of them."""
+        counts = arguments.counts(epochs, "epochs", self.members)
+        core, until = self._built(), counts + self.epochs
+        steps = [core.steps_to_epoch(p, len(data), int(until[p])) if counts[p] else 0 for p in range(self.members)]
         return np.array(steps, np.int64)
 
     def _fitting(self, data: Dataset) -> native.Population:
