@@ -89,10 +89,12 @@ def simulate(strategy: Strategy, space: Space, problem: Problem, *, rows: int = 
 
     while not strategy.finished:
         free = max(0, rows - len(training) - len(queue))
-        started = call(free)
-        assert len(started) <= free
+        taken = [order for order in call(free) if not isinstance(order, Stop)]
+        assert len(taken) <= free
         while queue and len(training) < rows:
             training.add(queue.popleft())
+        if strategy.finished:  # it has stopped all that waited
+            break
         assert training, "stuck: not finished, but nothing is training"
         number = rng.choice(sorted(training))
         training.remove(number)

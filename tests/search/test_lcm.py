@@ -15,7 +15,7 @@ from tests.search.simulator import Problem, Run, simulate
 from shoal import search
 from shoal.search import LCM, Random
 from shoal.search.lcm import Matching
-from shoal.search.protocol import Report, Start
+from shoal.search.protocol import Pause, Report, Resume, Start, Stop
 from shoal.space import Bool, Choice, Float, Int, Space
 
 SPACE = Space({"lr": Float(0, 1)})
@@ -46,6 +46,31 @@ def test_whoever_learns_like_the_worse_half_is_stopped(rows: int) -> None:
     assert strategy.best == 0
 
 
+@pytest.mark.parametrize(("spare", "ending"), [(0.0, "would end at 4, as a curve like it"), (0.25, "completed")])
+def test_one_that_is_ahead_of_the_library_is_spared(spare: float, ending: str) -> None:
+    """The library learnt little, its best curve late; the fifth trial is better than all of it, and like a bad one."""
+    levels = curves([3.6, 4, 4, 4, 1])
+    score = lambda trial, progress: 9.9 if (trial, progress) == (0, 2) else levels(trial, progress)  # noqa: E731
+    search = LCM(5, epochs=8, split=0.8, stop=0.8, spare=spare, checkpoints=[2], points=[2], audit=0)
+    assert ran(search, score)[1].trials[4].stopped == ending
+
+
+def test_who_waits_is_looked_at_when_a_row_is_free_with_all_that_is_known_then() -> None:
+    """Trials 1 to 3 wait for 0; 1 goes on alone and joins the library, which foretells better of 2 and 3 than 0 did."""
+    search = LCM(4, epochs=8, split=0.25, stop=0.6, spare=0, checkpoints=[2], points=[2], audit=0)
+    strategy = search.bind(SPACE)
+    assert [order.trial for order in strategy.ask(4)] == [0, 1, 2, 3]
+    for trial, score in ((1, 2.0), (2, 9.0), (3, 2.1)):
+        assert [type(order) for order in strategy.tell(Report(trial, 2, score))] == [Pause]
+    assert [type(order) for order in strategy.tell(Report(0, 2, 9.0))] == [Resume]
+    strategy.tell(Report(0, 8, 5.0))
+    assert strategy.ask(1) == [Resume(1, 8)]
+    strategy.tell(Report(1, 8, 1.0))
+    assert [(order.trial, type(order)) for order in strategy.ask(1)] == [(2, Stop), (3, Resume)]
+    strategy.tell(Report(3, 8, 1.1))
+    assert strategy.finished
+
+
 def test_audited_trials_show_what_stopping_costs() -> None:
     """Trial 3 begins as a bad one does and ends best of all."""
     levels = curves([1, 2, 4, 4])
@@ -62,8 +87,16 @@ class Transcription:
     """The algorithm for one trial after the other, line by line, with lists and sorting."""
 
     def __init__(
-        self, trials: int, split: float, stop: float, checkpoints: list[int], lengths: list[int], longest: int
+        self,
+        trials: int,
+        split: float,
+        stop: float,
+        checkpoints: list[int],
+        lengths: list[int],
+        longest: int,
+        spare: float = 0,
     ) -> None:
+        self.spare = spare
         self.first, self.stop, self.checkpoints = max(1, round(split * trials)), stop, checkpoints
         self.lengths, self.longest = lengths, longest
         self.library: list[tuple[list[float], float]] = []
@@ -84,7 +117,9 @@ class Transcription:
                     for known, _ in self.library
                 ]
                 foretold = self.library[distances.index(min(distances))][1]
-                if sum(final < foretold for _, final in self.library) / len(self.library) > 1 - self.stop:
+                ahead = sum(known[len(curve) - 1] < curve[-1] for known, _ in self.library) / len(self.library)
+                bad = sum(final < foretold for _, final in self.library) / len(self.library) > 1 - self.stop
+                if bad and ahead >= self.spare:
                     return place
         final = score(trial, self.lengths[trial])
         self.library.append((curve + [final] * (self.longest - len(curve)), final))
@@ -92,13 +127,21 @@ class Transcription:
 
 
 @settings(max_examples=100, deadline=None)
-@given(seed=st.integers(0, 10**6), stop=st.sampled_from([0.0, 0.3, 0.5, 0.9]), split=st.sampled_from([0.1, 0.4]))
-def test_one_after_the_other_it_does_what_the_algorithm_says(seed: int, stop: float, split: float) -> None:
+@given(
+    seed=st.integers(0, 10**6),
+    stop=st.sampled_from([0.0, 0.3, 0.5, 0.9]),
+    split=st.sampled_from([0.1, 0.4]),
+    spare=st.sampled_from([0.0, 0.25, 0.5]),
+)
+def test_one_after_the_other_it_does_what_the_algorithm_says(
+    seed: int, stop: float, split: float, spare: float
+) -> None:
     values = np.random.default_rng(seed).random((20, 7))
     score = lambda trial, progress: float(values[trial, progress - 1])  # noqa: E731
-    search = LCM(20, epochs=7, split=split, stop=stop, checkpoints=[2, 3, 5], points=[*range(1, 7)], audit=0)
+    how: dict[str, Any] = {"split": split, "stop": stop, "spare": spare, "audit": 0}
+    search = LCM(20, epochs=7, checkpoints=[2, 3, 5], points=[*range(1, 7)], **how)
     _, result = ran(search, score)
-    algorithm = Transcription(20, split, stop, [2, 3, 5], [7] * 20, 7)
+    algorithm = Transcription(20, split, stop, [2, 3, 5], [7] * 20, 7, spare)
     assert [result.trials[trial].progress for trial in range(20)] == [algorithm.run(t, score) for t in range(20)]
 
 
@@ -110,7 +153,15 @@ def test_trials_may_have_lengths_of_their_own(seed: int, stop: float, split: flo
     score = lambda trial, progress: float(values[trial, progress - 1])  # noqa: E731
     space = Space({"lr": Float(0, 1), "length": Int(1, 7)})
     search = LCM(
-        20, epochs=7, length="length", split=split, stop=stop, checkpoints=[2, 3, 5], points=[*range(1, 7)], audit=0
+        20,
+        epochs=7,
+        length="length",
+        split=split,
+        stop=stop,
+        spare=0,
+        checkpoints=[2, 3, 5],
+        points=[*range(1, 7)],
+        audit=0,
     )
     result = simulate(search.bind(space), space, Problem(score), rows=1)
     lengths = [result.trials[trial].config["length"] for trial in range(20)]

@@ -86,6 +86,8 @@ class ASHA(Search):
 class _Asynchronous(Tracker):
     """What both modes share: trials start one by one, each at the first rung of its bracket."""
 
+    asynchronous = True
+
     def __init__(self, search: ASHA, proposals: Proposals) -> None:
         self._ends, unit = search.rungs()
         super().__init__(unit)

@@ -34,6 +34,8 @@ class Asynchronous(Tracker):
         seed: Of the draws.
     """
 
+    asynchronous = True
+
     def __init__(self, plan: Plan, interval: int, heirs: Heirs, space: Space, seed: int) -> None:
         super().__init__(plan.unit)
         self._plan, self._interval, self._heirs = plan, interval, heirs

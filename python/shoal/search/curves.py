@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -104,6 +104,10 @@ class Library:
     def finals(self) -> Floats:
         """The final scores."""
         return self._finals[: self._count]
+
+    def ahead(self, curve: Sequence[float]) -> float:
+        """Return which share of the library is better where a curve's beginning (t,) ends."""
+        return float((self._curves[: self._count, len(curve) - 1] < curve[-1]).mean())
 
     def predict(self, curve: Floats, distance: str | Distance, neighbours: int) -> float:
         """Return the final score that a curve's beginning (t,) foretells; NaN where no library curve is near it.

@@ -119,6 +119,8 @@ class _Place:
 class EvolvingBrackets(Tracker):
     """Bound `DEHB`."""
 
+    asynchronous = True
+
     def __init__(self, search: DEHB, space: Space, seed: int) -> None:
         table = search.table()
         super().__init__(table.span()[2])

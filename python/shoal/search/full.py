@@ -49,6 +49,8 @@ class FullTraining(Tracker):
         proposals: Their configs.
     """
 
+    asynchronous = True
+
     def __init__(self, plan: Plan, proposals: Proposals) -> None:
         super().__init__(plan.unit)
         self._plan = plan

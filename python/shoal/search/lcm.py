@@ -43,7 +43,10 @@ class LCM(Search):
     - Of would-be-stopped trials a fraction ``audit``, drawn by a trial's number, is trained on, so that what stopping
       costs is known: see `Matching.audits`.
     - A prediction is among the worst ``stop`` if more than ``1 - stop`` of the library's endings are better.
-    - A later trial that comes to a checkpoint before all of the first have ended waits for them, its weights kept.
+    - A trial that is ahead of most is not stopped, whatever is foretold (``spare``): where good configs are rare, the
+      first library may have none, and every curve that is unlike it would be stopped with the rest.
+    - A later trial that comes to a checkpoint before all of the first have ended waits for them, its weights kept, and
+      is then looked at when a row is free for it: the library may have grown until then.
     - Diverged trials are stopped, and are in no library. If all of the first have diverged, nobody is stopped until one
       ends.
     - The decisions depend on the order in which reports arrive, and so on the number of rows; with one row trials come
@@ -58,6 +61,8 @@ class LCM(Search):
             a journal know as much as of a ``distance``.
         split: Fraction of the trials that make the first library, at least one trial.
         stop: Fraction of endings that is bad enough to be stopped for, in [0, 1).
+        spare: A trial is not stopped where less than this fraction of the library is better at the same point. 0 spares
+            nobody: the sources' rule, which looks at the ending alone.
         checkpoints: Where trials are looked at, rising and before the end; by default after each quarter.
         points: Where the curve has points, rising, the end not among them; by default every checkpoint and as many
             between them as make at most 20 in all. Checkpoints are always points too.
@@ -78,6 +83,7 @@ class LCM(Search):
     length: str | Length | None = None
     split: float = 0.1
     stop: float = 0.5
+    spare: float = 0.25
     checkpoints: Sequence[int] | None = None
     points: Sequence[int] | None = None
     distance: str | Distance = "l2"
@@ -92,6 +98,7 @@ class LCM(Search):
         if fraction("stop", self.stop) == 1:
             raise ValueError("stop: must be below 1, or every later trial would be stopped, got 1")
         fraction("audit", self.audit)
+        fraction("spare", self.spare)
         whole("neighbours", self.neighbours, least=1)
         boolean("learn_from_stopped", self.learn_from_stopped)
         if not callable(self.distance) and self.distance not in DISTANCES:
@@ -188,6 +195,8 @@ class Matching(Tracker):
             would have cost.
     """
 
+    asynchronous = True
+
     def __init__(self, search: LCM, seed: int, proposals: Proposals) -> None:
         self._points, self._checkpoints, unit = search.looks()
         super().__init__(unit)
@@ -206,22 +215,31 @@ class Matching(Tracker):
         distance = qualified(search.distance) if callable(search.distance) else search.distance
         span = length if search.length is None else f"at most {length}"
         looks = ", ".join(map(str, sorted(self._checkpoints))) or "never"
+        spared = f", unless ahead of {1 - search.spare:.0%}" if search.spare else ""
         lines = (
             f"{search.trials} trials of {span} {self.unit}; the first {search.first} to the end, as the library",
             f"later ones looked at after {looks} {self.unit}, by {distance}, {search.neighbours} nearest",
-            f"stopped if they match one of the worst {search.stop:.0%}; {search.audit:.0%} of those audited",
+            f"stopped if they match one of the worst {search.stop:.0%}{spared}; {search.audit:.0%} of those audited",
         )
         return Plan(search.trials, search.trials * length, self.unit, lines)
 
     @property
     def _exhausted(self) -> bool:
-        return self._next == self._search.trials
+        return self._next == self._search.trials and not self._held
 
     def _fill(self, free_rows: int) -> Iterable[Order]:
-        first, self._next = self._next, min(self._next + free_rows, self._search.trials)
-        return [self._start(trial, self._proposals.propose(trial)) for trial in range(first, self._next)]
+        for trial in [] if self._founders else sorted(self._held):
+            if free_rows > 0:
+                order = self._look(self._held.pop(trial))
+                free_rows -= isinstance(order, Resume)
+                yield order
+        for _ in range(min(free_rows, self._search.trials - self._next)):
+            yield self._start()
 
-    def _start(self, trial: int, config: Config) -> Start:
+    def _start(self) -> Start:
+        trial = self._next
+        self._next += 1
+        config = self._proposals.propose(trial)
         length, longest = self._search.length_of(config), self._points[-1]
         self._live[trial] = _Live([math.ceil(point * length / longest) for point in self._points])
         return Start(trial, config, self._live[trial].places[0])
@@ -229,21 +247,16 @@ class Matching(Tracker):
     def _decide(self, report: Report) -> Iterable[Order]:
         live = self._live[report.trial]
         if report.diverged:
-            return [self._end(report, "diverged"), *self._release()]
+            return [self._end(report, "diverged")]
         passed = self._points[len(live.curve) : bisect_right(live.places, report.progress)]
         live.curve += [report.score] * len(passed)
         if report.progress == live.places[-1]:
-            return [self._complete(report, live), *self._release()]
+            return [self._complete(report, live)]
         is_checked = not self._checkpoints.isdisjoint(passed) and report.trial >= self._search.first
         if is_checked and self._founders > 0:
             self._held[report.trial] = report
             return [Pause(report.trial, "waits for the library")]
         return [self._look(report) if is_checked else self._go_on(report)]
-
-    def _release(self) -> Iterable[Order]:
-        """Look at the trials that waited, once all of the first have ended."""
-        held = [] if self._founders else sorted(self._held)
-        return [self._look(self._held.pop(trial)) for trial in held]
 
     def _look(self, report: Report) -> Order:
         live = self._live[report.trial]
@@ -262,7 +275,7 @@ class Matching(Tracker):
 
     def _condemned(self, curve: Sequence[float]) -> float | None:
         """Return the foretold ending if it is one to be stopped for."""
-        if len(self._library) == 0:
+        if len(self._library) == 0 or self._library.ahead(curve) < self._search.spare:
             return None
         foretold = self._library.predict(np.array(curve), self._search.distance, self._search.neighbours)
         better = float((self._library.finals < foretold).mean())

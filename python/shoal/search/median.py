@@ -72,6 +72,8 @@ class Median(Search):
 class MedianStopping(Tracker):
     """Bound `Median`."""
 
+    asynchronous = True
+
     def __init__(self, search: Median, proposals: Proposals) -> None:
         self._ends, unit = search.ends()
         super().__init__(unit)

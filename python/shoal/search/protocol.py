@@ -120,6 +120,13 @@ class Strategy(Protocol):
         """What ``progress`` and ``until`` count."""
 
     @property
+    def asynchronous(self) -> bool:
+        """It decides by the reports that have come so far; else it waits for all of a round, whatever their order.
+
+        Over ranks nobody waits for anybody under the one, and all go from round to round together under the other.
+        """
+
+    @property
     def donors_train(self) -> bool:
         """An `Inherit` may name a donor in training, so the state that each training begins with must be kept."""
 
@@ -132,7 +139,7 @@ class Strategy(Protocol):
         """Trial with the best report so far; None before the first finite one."""
 
     def ask(self, free_rows: int) -> list[Order]:
-        """Return up to ``free_rows`` orders that each take a row; fewer means: wait for reports."""
+        """Return up to ``free_rows`` orders that each take a row, and stops; fewer means: wait for reports."""
 
     def tell(self, report: Report) -> list[Order]:
         """Take a report; return what follows from it, possibly nothing."""

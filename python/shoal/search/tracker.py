@@ -10,7 +10,13 @@ from shoal.space.checks import whole
 
 
 class Tracker(ABC):
-    """Base of the bound strategies. It checks every report and remembers every order; a subclass only decides."""
+    """Base of the bound strategies. It checks every report and remembers every order; a subclass only decides.
+
+    Attributes:
+        asynchronous: It decides by the reports that have come so far, not by all of a round.
+    """
+
+    asynchronous: bool = False
 
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
@@ -38,7 +44,7 @@ class Tracker(ABC):
         return None if self._best is None else self._best.trial
 
     def ask(self, free_rows: int) -> list[Order]:
-        """Return up to ``free_rows`` orders that each take a row; fewer means: wait for reports."""
+        """Return up to ``free_rows`` orders that each take a row, and stops; fewer means: wait for reports."""
         return self._remember(self._fill(whole("free_rows", free_rows, least=0)))
 
     def tell(self, report: Report) -> list[Order]:
