@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from shoal.data import Dataset
 from shoal.manager.costs import Costs, costs
 from shoal.manager.interrupts import aside
+from shoal.manager.quantum import quantum
 from shoal.manager.record import Layers, Metrics
 from shoal.manager.snapshot import State
 from shoal.manager.worker import blame
@@ -46,6 +47,13 @@ class _Member:
     row: int | None = None
     parked: NDArray[np.uint8] | None = None
     seconds: float = 0.0  # that its weights were trained
+    loss: float = 0.0  # mean training loss of
+    steps: int = 0  # those that it has taken on the way to its target
+
+    def add(self, loss: float, steps: int) -> None:
+        """Take so many steps, of this mean loss, into the mean."""
+        self.steps += steps
+        self.loss += (loss - self.loss) * (steps / self.steps) if steps else 0.0
 
 
 class NativeWorker:
@@ -57,6 +65,7 @@ class NativeWorker:
         valid: Data to evaluate on.
         rows: Members trained at a time.
         unit: What progress counts.
+        partial: Return those trials first that have less to do, and the others later.
         options: Of the population: optimizer, loss, seed, device, threads.
         times: Which of ``"seconds"`` and ``"inference_seconds"`` are among the metrics. The first are a trial's share
             of the time that training took, inherited with the weights: a round's time is divided in proportion to the
@@ -74,9 +83,12 @@ class NativeWorker:
         unit: Unit,
         options: Mapping[str, Any],
         times: Collection[str] = (),
+        partial: bool = False,
     ) -> None:
         self._network, self._train, self._valid = network, train, valid
         self._rows, self._unit, self._options, self._times = rows, unit, options, times
+        self._partial = partial
+        self._targets: dict[int, int] = {}  # of the trials in flight
         self._inference: dict[Any, float] = {}  # seconds a sample, by structure
         self._members: dict[int, _Member] = {}  # by trial
         self._population: Population | None = None
@@ -94,6 +106,7 @@ class NativeWorker:
         """Make a member that goes on from a state."""
         member = self._members[trial] = self._member(trial, config)
         member.parked, member.seconds = state.get("member"), float(state.get("seconds", 0.0))
+        member.loss, member.steps = float(state.get("loss", 0.0)), int(state.get("steps", 0))
 
     def inherit(self, moves: Sequence[tuple[int, int, Config]], origins: Mapping[int, State]) -> dict[int, Layers]:
         """Replace each heir's state by its donor's, or by what fits of it where its config makes another structure."""
@@ -121,6 +134,7 @@ class NativeWorker:
         self._change(member, config, own)
         self._load(member, block)
         member.seconds = float(state.get("seconds", 0.0))
+        self._forget_way(heir)
         return layers
 
     def set(self, trial: int, config: Config) -> None:
@@ -154,45 +168,83 @@ class NativeWorker:
 
     def stop(self, trial: int) -> None:
         """Forget a member; its row is free."""
+        self._targets.pop(trial, None)
         del self._members[trial]
 
     def train(self, targets: Mapping[int, int]) -> dict[int, Metrics]:
-        """Train members to their targets and evaluate those that have not diverged."""
-        rows = self._place(targets)
+        """Train members towards their targets; evaluate those that have come there and have not diverged."""
+        self._targets |= targets
+        rows = self._place(self._targets)
+        left = self._left(rows)
+        steps = quantum(left, {trial: self._step_cost(trial) for trial in left}) if self._partial else left
+        self._advance(rows, steps)
+        back = {trial for trial, row in rows.items() if self._resident().diverged[row] or steps[trial] == left[trial]}
+        return self._arrived({trial: row for trial, row in rows.items() if trial in back})
+
+    def _left(self, rows: Mapping[int, int]) -> dict[int, int]:
+        """Return how many steps each trial has to its target."""
         population = self._resident()
-        before = population.steps
-        done = population.epochs if self._unit == "epochs" else before
+        done = population.epochs if self._unit == "epochs" else population.steps
         left = np.zeros(self._rows, np.int64)
         for trial, row in rows.items():
-            left[row] = targets[trial] - done[row]
-        steps, epochs = (None, left) if self._unit == "epochs" else (left, None)
-        begun = time.perf_counter()
-        losses = aside(lambda: population.train(self._train, steps, epochs=epochs))
-        self._charge(time.perf_counter() - begun, rows, population.steps - before)
+            left[row] = self._targets[trial] - done[row]
+        if self._unit == "epochs":
+            left = population.steps_of(left, self._train)
+        return {trial: int(left[row]) for trial, row in rows.items()}
+
+    def _advance(self, rows: Mapping[int, int], steps: Mapping[int, int]) -> None:
+        """Train the trials in these rows for so many steps."""
+        population = self._resident()
+        counts = np.zeros(self._rows, np.int64)
+        for trial, row in rows.items():
+            counts[row] = steps[trial]
+        before, begun = population.steps, time.perf_counter()
+        losses = aside(lambda: population.train(self._train, counts))
+        seconds, taken = time.perf_counter() - begun, population.steps - before
+        for trial, row in rows.items():
+            self._members[trial].add(losses[row], int(taken[row]))
+        self._charge(seconds, {trial: int(taken[row]) for trial, row in rows.items()})
+
+    def _step_cost(self, trial: int) -> int:
+        """Return the multiply-adds of a batch's way forward."""
+        member = self._members[trial]
+        assert member.row is not None
+        batch = int(self._resident().hyperparameters(member.row)["batch_size"])
+        return max(1, member.costs.multiply_adds) * batch
+
+    def _arrived(self, rows: Mapping[int, int]) -> dict[int, Metrics]:
+        """Return the metrics of trials that are where they were to go."""
+        population = self._resident()
         diverged = population.diverged
         healthy = {trial: row for trial, row in rows.items() if not diverged[row]}
         values = aside(lambda: population.evaluate(self._valid, members=list(healthy.values())))
         taken = {"steps": population.steps, "epochs": population.epochs}
-        return {trial: {} for trial in rows} | {
-            trial: {
-                "train_loss": float(losses[row]),
+        metrics: dict[int, Metrics] = {trial: {} for trial in rows}
+        for i, (trial, row) in enumerate(healthy.items()):
+            member = self._members[trial]
+            metrics[trial] = {
+                "train_loss": float(np.float32(member.loss)),
                 **{name: float(value[i]) for name, value in values.items()},
-                **{name: float(value) for name, value in vars(self._members[trial].costs).items()},
+                **{name: float(value) for name, value in vars(member.costs).items()},
                 **{name: float(value[row]) for name, value in taken.items()},
-                **self._clocked(self._members[trial], row),
+                **self._clocked(member, row),
             }
-            for i, (trial, row) in enumerate(healthy.items())
-        }
+        for trial in rows:
+            self._forget_way(trial)
+        return metrics
 
-    def _charge(self, seconds: float, rows: Mapping[int, int], steps: NDArray[np.int64]) -> None:
-        """Divide the time of a round among the trials that were trained in it."""
+    def _forget_way(self, trial: int) -> None:
+        """The next training of a trial has its own target and mean loss."""
+        self._targets.pop(trial, None)
+        self._members[trial].loss, self._members[trial].steps = 0.0, 0
+
+    def _charge(self, seconds: float, steps: Mapping[int, int]) -> None:
+        """Divide the time of a round among the trials that took these steps in it."""
         if "seconds" not in self._times:
             return
-        members = {row: self._members[trial] for trial, row in rows.items()}
-        batch = {row: self._resident().hyperparameters(row)["batch_size"] for row in members}
-        work = {row: member.costs.multiply_adds * batch[row] * int(steps[row]) for row, member in members.items()}
-        for row, member in members.items():
-            member.seconds += seconds * work[row] / max(1, sum(work.values()))
+        work = {trial: self._step_cost(trial) * count for trial, count in steps.items()}
+        for trial, share in work.items():
+            self._members[trial].seconds += seconds * share / max(1, sum(work.values()))
 
     def _clocked(self, member: _Member, row: int) -> Metrics:
         """Return the times that were asked for."""
@@ -212,12 +264,14 @@ class NativeWorker:
         return time.perf_counter() - begun
 
     def state(self, trial: int) -> State:
-        """Return a copy of a member's block, and its seconds where they count; a fresh one has no block yet."""
+        """Return a copy of a member's block, and what else it is; a fresh one has no block yet."""
         member = self._members[trial]
-        clock = {"seconds": np.array(member.seconds)} if "seconds" in self._times else {}
+        more = {"seconds": np.array(member.seconds)} if "seconds" in self._times else {}
+        if member.steps:  # it is on its way
+            more |= {"loss": np.array(member.loss), "steps": np.array(member.steps)}
         if member.row is not None:
-            return {"member": self._resident().state(member.row).copy(), **clock}
-        return {} if member.parked is None else {"member": member.parked.copy(), **clock}
+            return {"member": self._resident().state(member.row).copy(), **more}
+        return {} if member.parked is None else {"member": member.parked.copy(), **more}
 
     def model(self, trial: int, config: Config, state: State) -> Population:
         """Return a state as a population of one."""

@@ -54,7 +54,8 @@ class Worker(Protocol):
         """Train each trial to its absolute progress and return its metrics there, which are empty if it has diverged.
 
         A worker may return before all are there, with one trial at least: the others stay in flight and come from a
-        later call. Nothing else is asked of them until then, but their states, which are those that they began with.
+        later call. Nothing else is asked of them until then, but their states: of any place on their way, as they lead
+        to the same.
         """
 
     def state(self, trial: int) -> State:

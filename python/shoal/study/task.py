@@ -55,9 +55,24 @@ class Task(Protocol):
         """The device and the threads that the user asks for."""
 
     def worker(
-        self, rows: int, unit: Unit, seed: int, needs: Collection[str], place: Mapping[str, Any] | None = None
+        self,
+        rows: int,
+        unit: Unit,
+        seed: int,
+        needs: Collection[str],
+        place: Mapping[str, Any] | None = None,
+        partial: bool = False,
     ) -> LocalWorker:
-        """Return a fresh worker, whose metrics have what the study needs; ``place`` overrides device and threads."""
+        """Return a fresh worker.
+
+        Args:
+            rows: Trials that it trains at a time.
+            unit: What progress counts.
+            seed: Of all that is drawn.
+            needs: Metrics that the study needs; costly ones are missing otherwise.
+            place: Overrides device and threads.
+            partial: It may return trials as they come, and the others later.
+        """
 
     def weight(self, unit: Unit) -> Callable[[Config], float]:
         """Return what tells how much work a unit of progress is, compared to other configs; the same everywhere."""
@@ -157,12 +172,25 @@ class NetworkTask:
         return self._options["device"], self._options["threads"]
 
     def worker(
-        self, rows: int, unit: Unit, seed: int, needs: Collection[str], place: Mapping[str, Any] | None = None
+        self,
+        rows: int,
+        unit: Unit,
+        seed: int,
+        needs: Collection[str],
+        place: Mapping[str, Any] | None = None,
+        partial: bool = False,
     ) -> NativeWorker:
         """Return a worker with an empty population; it uses a clock only if the study needs it."""
-        options = {**self._options, **(place or {}), "seed": seed}
-        times = [name for name in TIMES if name in needs]
-        return NativeWorker(self._network, self._train, self._valid, rows=rows, unit=unit, options=options, times=times)
+        return NativeWorker(
+            self._network,
+            self._train,
+            self._valid,
+            rows=rows,
+            unit=unit,
+            options={**self._options, **(place or {}), "seed": seed},
+            times=[name for name in TIMES if name in needs],
+            partial=partial,
+        )
 
     def weight(self, unit: Unit) -> Callable[[Config], float]:
         """Multiply-adds: of an epoch's samples, the same for all, or of a step's."""
@@ -215,6 +243,7 @@ class TrainableTask:
         seed: int,
         needs: Collection[str],  # noqa: ARG002
         place: Mapping[str, Any] | None = None,  # noqa: ARG002
+        partial: bool = False,  # noqa: ARG002  one after the other, nobody waits for anybody
     ) -> TrainableWorker:
         """Return a worker without trials."""
         return TrainableWorker(self._factory, seed=seed, rows=rows)
