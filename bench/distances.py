@@ -8,8 +8,10 @@ Whoever answers is checked first: the distances to the k nearest must be shoal's
 threads they start themselves. faiss computes in float32, the others in float64. None but shoal knows the distance to
 the best multiple ("scaled"); SciPy's is made of its cosine, whose order it has.
 
-The limit: a difference costs at least one multiply-add, 2 FLOP, so 2 q m T FLOP at the peak of float32. One JSON line a
-distance and k goes to stdout or --out.
+The limit: a difference costs at least one multiply-add, 2 FLOP, so 2 q m T FLOP at the peak of float32. That binds
+whoever looks at all pairs; shoal proves of most learning curves that they are too far, and may have a share above 1.
+With --data noise (curves of independent points) nothing can be left out. One JSON line a distance and k goes to stdout
+or --out.
 """
 
 from __future__ import annotations
@@ -45,6 +47,14 @@ def learning_curves(count: int, points: int, seed: int) -> Floats:
     rng = np.random.default_rng(seed)
     start, end, rate = (rng.uniform(low, high, (count, 1)) for low, high in ((0.5, 2), (0.1, 0.5), (0.3, 1.5)))
     return end + start * np.arange(1, points + 1) ** -rate + 0.01 * rng.standard_normal((count, points))
+
+
+def noise(count: int, points: int, seed: int) -> Floats:
+    """Return curves without structure."""
+    return np.random.default_rng(seed).standard_normal((count, points))
+
+
+DATA = {"learning": learning_curves, "noise": noise}
 
 
 def from_mean(distance: str, means: Floats, points: int) -> Floats:
@@ -152,6 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--curves", type=int, default=10_000, help="running, and as many stored")
     parser.add_argument("--points", type=int, default=100)
+    parser.add_argument("--data", choices=DATA, default="learning")
     parser.add_argument("--neighbours", default="1,10")
     parser.add_argument("--distances", default=",".join(DISTANCES))
     parser.add_argument("--peers", default=",".join(PEERS), help='"" for none')
@@ -160,12 +171,13 @@ def main() -> None:
     options = parser.parse_args()
     peers = [name for name in options.peers.split(",") if name]
     about = machine.describe() | {PACKAGES[name]: version(PACKAGES[name]) for name in peers}
-    curves, library = (learning_curves(options.curves, options.points, seed) for seed in (0, 1))
+    curves, library = (DATA[options.data](options.curves, options.points, seed) for seed in (0, 1))
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(options.out.open("w")) if options.out else sys.stdout
         for k in map(int, options.neighbours.split(",")):
             for distance in options.distances.split(","):
-                case = {"distance": distance, "curves": options.curves, "points": options.points, "neighbours": k}
+                case = {"distance": distance, "data": options.data, "curves": options.curves, "points": options.points}
+                case |= {"neighbours": k}
                 row = measure(case, curves, library, peers, options.repeats)
                 print(json.dumps(row | {"machine": about}), file=out, flush=True)
 

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <string>
 
 #include "core/share.h"
+#include "evolve/curve_frame.h"
 #include "shoal/error.h"
 
 namespace shoal {
@@ -57,10 +59,11 @@ CurveRows::CurveRows(const Curves& curves, std::int64_t points, bool masked, Thr
   });
 }
 
-CurveBounds::CurveBounds(Distance distance, std::int64_t points, double largest)
+CurveBounds::CurveBounds(Distance distance, std::int64_t points, const CurveExtent& extent)
     : distance_(distance),
       points_(points),
-      scale_(scale_of(largest)),
+      masked_(extent.masked),
+      scale_(scale_of(extent.largest)),
       slack_(std::ldexp(static_cast<double>(points + 8), -23)),  // twice the roundings of 2^-24 each
       exact_(std::ldexp(static_cast<double>(points + 8), -51)) {}
 
@@ -68,6 +71,26 @@ double CurveBounds::factor(const double* row) const {
   if (!is_angle(distance_)) return scale_;
   const double size = length(row, points_);
   return size * size < kZeroSquares ? 0 : 1 / size;
+}
+
+double CurveBounds::level(const double* row, const std::vector<double>& line) const {
+  if (masked_) return 0;
+  const double level = std::inner_product(line.begin(), line.end(), row, 0.0) * factor(row);
+  return distance_ == Distance::scaled ? std::fabs(level) : level;  // a multiple may be negative
+}
+
+void CurveBounds::normalise(std::vector<double>& line) const {
+  double most = 0, sum = 0, squares = 0;
+  for (const double v : line) {
+    most = std::max(most, std::fabs(v));
+    sum += std::fabs(v);
+    squares += v * v;
+  }
+  const auto points = static_cast<double>(points_);
+  const double size = distance_ == Distance::l1     ? points * most
+                      : distance_ == Distance::linf ? sum
+                                                    : std::sqrt(points * squares);
+  for (double& v : line) v /= size;
 }
 
 CurveSum CurveBounds::sum() const {
@@ -94,36 +117,32 @@ double CurveBounds::of_cosine(double distance) const {
   return std::sqrt(2 * distance / static_cast<double>(points_)) * (1 + slack_);
 }
 
-std::vector<double> mean_curve(const CurveRows& rows, const CurveBounds& bounds) {
-  std::vector<double> mean(static_cast<std::size_t>(rows.points()));
-  std::vector<std::int64_t> present(mean.size());
-  for (std::int64_t i = 0; i < rows.count(); ++i) {
-    const double scale = bounds.factor(rows[i]);
-    for (std::size_t t = 0; t < mean.size(); ++t) {
-      if (std::isnan(rows[i][t])) continue;
-      mean[t] += rows[i][t] * scale;
-      ++present[t];
-    }
-  }
-  for (std::size_t t = 0; t < mean.size(); ++t) mean[t] /= static_cast<double>(std::max<std::int64_t>(1, present[t]));
-  return mean;
-}
-
-CurveTiles::CurveTiles(const CurveRows& rows, const std::vector<double>& mean, std::int64_t width,
-                       const CurveBounds& bounds, ThreadPool& pool)
+CurveTiles::CurveTiles(const CurveRows& rows, const CurveFrame& frame, std::int64_t width, const CurveBounds& bounds,
+                       ThreadPool& pool)
     : width_(width),
       points_(rows.points()),
       count_(pieces(rows.count(), width)),
+      order_(static_cast<std::size_t>(rows.count())),
+      levels_(order_.size()),
+      error_(bounds.level_error()),
       values_(floats(count_ * width * points_)),
       blur_(floats(count_ * width)),
       counts_(floats(count_ * width)) {
+  std::vector<std::pair<double, std::int64_t>> places(order_.size());
   pool.for_each(rows.count(), [&](std::int64_t i, int) {
+    places[static_cast<std::size_t>(i)] = {bounds.level(rows[i], frame.line), i};
+  });
+  std::sort(places.begin(), places.end());
+  std::transform(places.begin(), places.end(), levels_.begin(), [](const auto& place) { return place.first; });
+  std::transform(places.begin(), places.end(), order_.begin(), [](const auto& place) { return place.second; });
+  pool.for_each(rows.count(), [&](std::int64_t i, int) {
+    const double* const from = rows[row(i)];
     float* to = array(values_) + i / width * width * points_ + i % width;
-    const double scale = bounds.factor(rows[i]);
+    const double scale = bounds.factor(from);
     double most = 0;
     std::int64_t present = 0;
     for (std::int64_t t = 0; t < points_; ++t) {
-      const double value = rows[i][t] * scale - mean[static_cast<std::size_t>(t)];
+      const double value = from[t] * scale - frame.mean[static_cast<std::size_t>(t)];
       to[t * width] = static_cast<float>(value);
       most = std::max(most, std::fabs(value));  // most where it is NaN
       present += value == value;

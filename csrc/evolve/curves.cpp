@@ -1,6 +1,9 @@
-// The nearest curves of many. Sums in float32 name the pairs that may be among the k nearest, by a bound that covers all
-// their roundings; the distances of those in double decide. What is left out could not have changed the answer, so it is
-// that of double alone, and no (queries, stored) matrix is kept.
+// The nearest curves of many. They are passed by in the order of their levels, from a query's own level to both sides, and
+// those left alone whose level is farther away than the k nearest so far: of learning curves most are, of noise none
+// (Friedman, Baskett and Shustek 1975, "An algorithm for finding nearest neighbors", IEEE Transactions on Computers C-24).
+// Of the others sums in float32 name those that may be among the k nearest, by a bound that covers all their roundings; the
+// distances of these in double decide. What is left out could not have changed the answer, so it is that of double
+// alone, and no (queries, stored) matrix is kept.
 #include "shoal/curves.h"
 
 #include <algorithm>
@@ -11,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "evolve/curve_frame.h"
 #include "evolve/curve_rows.h"
 #include "kernels/kernels.h"
 #include "shoal/error.h"
@@ -60,7 +64,7 @@ class Search {
         pool_(pool),
         queries_(task.queries, task.points, extent.masked, pool),
         stored_(task.stored, task.points, extent.masked, pool),
-        bounds_(task.distance, task.points, extent.largest) {}
+        bounds_(task.distance, task.points, extent) {}
 
   // Few queries do not repay the tiles; angles over missing points have lengths of their own for each pair.
   void run() {
@@ -89,17 +93,21 @@ class Search {
     });
   }
 
-  // A thread takes some tiles of queries, which stay in its cache, and passes by all stored curves.
+  // A thread takes some tiles of queries, which stay in its cache, and passes by the stored curves, from where the queries
+  // are to both sides in turn.
   void by_tiles() {
-    const std::vector<double> mean = mean_curve(stored_, bounds_);
-    const CurveTiles queries(queries_, mean, kCurveRows, bounds_, pool_);
-    const CurveTiles stored(stored_, mean, kCurveColumns, bounds_, pool_);
+    const CurveFrame frame = frame_of(stored_, bounds_);
+    const CurveTiles queries(queries_, frame, kCurveRows, bounds_, pool_);
+    const CurveTiles stored(stored_, frame, kCurveColumns, bounds_, pool_);
     const std::int64_t most = std::clamp<std::int64_t>(queries.count() / (4 * pool_.size()), 1, 16);
     pool_.for_each((queries.count() + most - 1) / most, [&](std::int64_t block, int) {
       std::vector<Group> groups;
       for (std::int64_t tile = block * most; tile < std::min((block + 1) * most, queries.count()); ++tile)
         groups.emplace_back(*this, queries, tile);
-      for (std::int64_t tile = 0; tile < stored.count(); ++tile) {
+      const std::int64_t start = stored.at_level(queries.lowest(block * most + std::ssize(groups) / 2));
+      for (std::int64_t i = 0; i < 2 * stored.count(); ++i) {
+        const std::int64_t tile = i % 2 == 0 ? start + i / 2 : start - (i + 1) / 2;
+        if (tile < 0 || tile >= stored.count()) continue;
         for (Group& group : groups) group.pass(stored, tile);
       }
       for (Group& group : groups) group.write();
@@ -118,12 +126,15 @@ class Search {
           nearest_(static_cast<std::size_t>(rows_), search.none()) {
       const double root = std::sqrt(static_cast<double>(search.task_.points));
       for (std::int64_t r = 0; r < rows_; ++r) {
-        size_[r] = length(search.queries_[first_ + r], search.task_.points) / root;
+        size_[r] = length(search.queries_[query(r)], search.task_.points) / root;
         limit(r);
       }
     }
 
     void pass(const CurveTiles& stored, std::int64_t tile) {
+      const double gap =
+          std::max(stored.lowest(tile) - queries_.highest(tile_), queries_.lowest(tile_) - stored.highest(tile));
+      if (gap > *std::max_element(low_, low_ + rows_)) return;
       std::uint64_t near[kCurveRows];
       kernels().curves_near({.sum = search_.bounds_.sum(),
                              .masked = search_.extent_.masked,
@@ -138,19 +149,21 @@ class Search {
                              .near = near});
       const std::int64_t columns = search_.task_.stored.count - tile * kCurveColumns;
       const std::uint64_t here = columns < kCurveColumns ? (std::uint64_t{1} << columns) - 1 : ~std::uint64_t{0};
-      for (std::int64_t r = 0; r < rows_; ++r) look(r, near[r] & here, tile * kCurveColumns);
+      for (std::int64_t r = 0; r < rows_; ++r) look(r, near[r] & here, stored, tile * kCurveColumns);
     }
 
     void write() {
-      for (std::int64_t r = 0; r < rows_; ++r) search_.write(nearest_[static_cast<std::size_t>(r)], first_ + r);
+      for (std::int64_t r = 0; r < rows_; ++r) search_.write(nearest_[static_cast<std::size_t>(r)], query(r));
     }
 
    private:
-    void look(std::int64_t r, std::uint64_t near, std::int64_t first_row) {
+    std::int64_t query(std::int64_t r) const { return queries_.row(first_ + r); }
+
+    void look(std::int64_t r, std::uint64_t near, const CurveTiles& stored, std::int64_t first) {
       bool changed = false;
       for (; near != 0; near &= near - 1) {
-        const std::int64_t row = first_row + std::countr_zero(near);
-        changed |= nearest_[static_cast<std::size_t>(r)].offer(search_.distance(first_ + r, row), row);
+        const std::int64_t row = stored.row(first + std::countr_zero(near));
+        changed |= nearest_[static_cast<std::size_t>(r)].offer(search_.distance(query(r), row), row);
       }
       if (changed) limit(r);
     }

@@ -89,6 +89,18 @@ def test_the_nearest_are_those_of_the_formulas(distance: str, q: int, m: int, po
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
+@pytest.mark.parametrize("spread", [1e-6, 1, 1e3])
+def test_what_is_left_out_was_farther(distance: str, spread: float) -> None:
+    """Groups of curves at levels of their own: few are looked at, among them those with a negative best multiple."""
+    rng = np.random.default_rng(7)
+    levels = spread * rng.standard_normal((2, 40, 1, 11))
+    curves, library = (np.reshape(level + rng.standard_normal((40, 9, 11)), (-1, 11)) for level in levels)
+    library[::7] = -curves[: len(library[::7])] * 3 + 1e-3
+    check(curves, library, distance, 3, tolerance=1e-14 if distance == "cosine" else 1e-13 * max(spread, 1))
+    check(curves, library[:1], distance, 3, tolerance=1e-14 if distance == "cosine" else 1e-13 * max(spread, 1))
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
 @pytest.mark.parametrize("q", [2, 30])
 def test_large_offsets_and_small_differences_cost_no_digits(distance: str, q: int) -> None:
     """Differences of 1e-9 on 1000 are below what float32 can tell apart."""
