@@ -75,6 +75,12 @@ def test_a_file_is_a_study(read):
     assert len(file.test) == 359
 
 
+def test_what_is_costly_is_recorded_where_a_file_says_so(read):
+    result = read(GOOD.replace("seed = 3", 'seed = 3\nrecord = ["train_accuracy"]')).study.run(progress=False)
+    assert result.best.metrics["train_accuracy"] > 0
+    assert result.record.header["record"] == ["train_accuracy"]
+
+
 STRUCTURES = """
 metric = "accuracy"
 seed = 4
@@ -236,7 +242,7 @@ def test_the_examples_are_some(name, trials, tmp_path):
     [
         ("low = 0.001", "low = 0", "space.lr.low: must be > 0 on a log scale, got 0"),
         ("metric =", "metrik =", "metrik: unknown; did you mean metric?"),
-        ('"accuracy"', '"accurate"', "metric: must be one of loss, train_loss, accuracy, parameters, multiply_adds"),
+        ('"accuracy"', '"accurate"', "metric: must be one of loss, train_loss, accuracy, train_accuracy, parameters"),
         ("seed = 3", "seed = -1", "seed: must be an integer in [0, 4294967295], got -1"),
         ("[strategy]", "[strategi]", "strategi: unknown; did you mean strategy?"),
         ("[data]", "data = 3\n[date]", "date: unknown; did you mean data?"),

@@ -334,6 +334,59 @@ def test_a_clock_is_used_only_where_it_counts():
     assert "seconds" not in best.metrics
 
 
+@pytest.mark.parametrize(
+    ("metric", "mode", "record", "extra"),
+    [
+        ("train_accuracy", None, [], {"train_accuracy"}),
+        ("loss", None, ("train_accuracy", "seconds"), {"train_accuracy", "seconds"}),
+        (merit.Penalised("train_accuracy", 0.1), None, [], {"train_accuracy", "penalised train_accuracy"}),
+        (
+            lambda now: now["accuracy"] + now["train_accuracy"],
+            "max",
+            ["train_accuracy"],
+            {"train_accuracy", "<lambda>"},
+        ),
+    ],
+)
+def test_the_training_data_are_evaluated_where_it_is_asked_for(metric, mode, record, extra):
+    """On the plain data: neither shuffled nor augmented, the dropout of the toys' network off."""
+    space = SPACE | {"augment_pad": Int(1, 2)}
+    result = study(metric=metric, mode=mode, record=record, space=space, strategy=search.PBT(4, 4, 2)).run(False)
+    best = result.best
+    assert {"train_accuracy"} <= extra <= set(best.metrics)
+    assert best.metrics["train_accuracy"] == best.model.evaluate(TRAIN)["accuracy"][0]
+    assert best.metrics["accuracy"] == best.model.evaluate(VALID)["accuracy"][0]
+    replayed = result.replay()
+    assert replayed.same
+    assert "train_accuracy" in replayed.metrics
+
+
+def test_the_training_data_are_not_evaluated_where_nobody_asks(monkeypatch):
+    seen, evaluate = [], shoal.Population.evaluate
+    monkeypatch.setattr(
+        shoal.Population, "evaluate", lambda self, data, *rows: seen.append(data) or evaluate(self, data, *rows)
+    )
+    assert not [name for name in study().run(progress=False).best.metrics if name == "train_accuracy"]
+    assert len(seen) == 3  # epochs
+    assert {id(data) for data in seen} == {id(VALID)}
+
+
+def test_a_regression_has_its_fit_on_the_training_data():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((60, 5)).astype(np.float32)
+    train, valid = (shoal.data.from_arrays(part, part[:, :2] ** 2) for part in (x[:40], x[40:]))
+    names = ["train_mse", "train_correlation", "train_r2"]
+    space = {"lr": Float(1e-3, 0.1, log=True)}
+    strategy = search.HyperSearch(networks=3, sessions=2, epochs=2)
+    arguments = {"space": space, "strategy": strategy, "loss": "mse", "metric": "train_r2", "record": names}
+    best = shoal.Study(lambda config: nn.Sequential([nn.Dense(2)]), train, valid, **arguments).run(False).best
+    want = best.model.evaluate(train)
+    assert {name: best.metrics[name] for name in names} == {
+        f"train_{name}": want[name][0] for name in ("mse", "correlation", "r2")
+    }
+    assert best.score == best.metrics["train_r2"]
+
+
 def test_where_the_target_is_never_reached_the_nearest_is_best():
     result = study(metric=merit.CostAt("parameters", "accuracy", 2.0)).run(progress=False)
     assert result.best.score == np.inf
@@ -385,7 +438,13 @@ def failing_network(config):
         ({"loss": "mse"}, "loss mse needs float targets"),
         ({"loss": "huber"}, "loss: must be one of cross_entropy, mse"),
         ({"optimizer": "lion"}, "optimizer: must be one of sgd, adam, .* got 'lion'"),
-        ({"metric": "f1"}, "metric: must be one of loss, train_loss, accuracy, parameters, .*; got 'f1'"),
+        (
+            {"metric": "f1"},
+            "metric: must be one of loss, train_loss, accuracy, train_accuracy, parameters, .*; got 'f1'",
+        ),
+        ({"metric": "train_r2"}, "metric: must be one of .*train_accuracy.*; got 'train_r2'"),
+        ({"record": "train_accuracy"}, "record: must be a list of metrics, got 'train_accuracy'"),
+        ({"record": ["seconds", "train_r2"]}, r"record\[1\]: must be one of .*train_accuracy.*; got 'train_r2'"),
         ({"mode": "min"}, "mode: must be \"max\" for the metric accuracy, got 'min'"),
         ({"mode": "biggest"}, "mode: must be \"max\" for the metric accuracy, got 'biggest'"),
         ({"device": "tpu"}, "device: .*'tpu'"),

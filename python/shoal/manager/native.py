@@ -71,6 +71,8 @@ class NativeWorker:
             of the time that training took, inherited with the weights: a round's time is divided in proportion to the
             multiply-adds of the samples trained on. The second are what predicting the validation data takes, for one
             sample, the shortest of three times, measured once for each structure.
+        on_train: Which of what `Population.evaluate` tells are told of the training data too, as ``"train_accuracy"``
+            and the like: of the plain samples, neither augmented nor dropped out, with the weights of the report.
     """
 
     def __init__(
@@ -83,11 +85,12 @@ class NativeWorker:
         unit: Unit,
         options: Mapping[str, Any],
         times: Collection[str] = (),
+        on_train: Collection[str] = (),
         partial: bool = False,
     ) -> None:
         self._network, self._train, self._valid = network, train, valid
-        self._rows, self._unit, self._options, self._times = rows, unit, options, times
-        self._partial = partial
+        self._rows, self._unit, self._options = rows, unit, options
+        self._times, self._on_train, self._partial = times, on_train, partial
         self._targets: dict[int, int] = {}  # of the trials in flight
         self._inference: dict[Any, float] = {}  # seconds a sample, by structure
         self._members: dict[int, _Member] = {}  # by trial
@@ -217,7 +220,7 @@ class NativeWorker:
         population = self._resident()
         diverged = population.diverged
         healthy = {trial: row for trial, row in rows.items() if not diverged[row]}
-        values = aside(lambda: population.evaluate(self._valid, members=list(healthy.values())))
+        values = self._evaluate(list(healthy.values()))
         taken = {"steps": population.steps, "epochs": population.epochs}
         metrics: dict[int, Metrics] = {trial: {} for trial in rows}
         for i, (trial, row) in enumerate(healthy.items()):
@@ -232,6 +235,13 @@ class NativeWorker:
         for trial in rows:
             self._forget_way(trial)
         return metrics
+
+    def _evaluate(self, rows: list[int]) -> dict[str, NDArray[np.float32]]:
+        """Return the metrics of members on the validation data, and those asked for on the training data."""
+        population = self._resident()
+        values = aside(lambda: population.evaluate(self._valid, rows))
+        seen = aside(lambda: population.evaluate(self._train, rows)) if self._on_train else {}
+        return values | {f"train_{name}": seen[name] for name in self._on_train}
 
     def _forget_way(self, trial: int) -> None:
         """The next training of a trial has its own target and mean loss."""

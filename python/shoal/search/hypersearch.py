@@ -26,6 +26,9 @@ class HyperSearch(Search):
     within a width that shrinks by a factor each session. The best and the others go on unchanged. What the source
     leaves open: a draw beyond a bound is reflected; diverged networks always inherit.
 
+    The criterion is the study's ``metric``: ``"loss"`` or ``"train_loss"``, ``"correlation"`` or
+    ``"train_correlation"``, ``"r2"`` or ``"train_r2"``; a function of the metrics gives the mean of two.
+
     Args:
         networks: Number of networks, at least 2.
         sessions: Number of sessions, at least 1.

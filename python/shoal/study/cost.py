@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -44,13 +44,15 @@ def training_flop(network: nn.Sequential, shape: tuple[int, ...]) -> int:
     return 6 * costs(network, shape).multiply_adds - 2 * first
 
 
-def measure(population: Population, train: Dataset, valid: Dataset, unit: Unit, every: int | None) -> Cost:
+def measure(
+    population: Population, train: Dataset, evaluated: Iterable[Dataset], unit: Unit, every: int | None
+) -> Cost:
     """Return what an epoch or a step of a member costs while all of them train.
 
     Args:
         population: Whose members train; with learning rates of 0 none diverges.
         train: What they train on.
-        valid: What they are evaluated on.
+        evaluated: What they are evaluated on.
         unit: Of what.
         every: After how many units a member is evaluated; None for seldom.
     """
@@ -65,7 +67,9 @@ def measure(population: Population, train: Dataset, valid: Dataset, unit: Unit, 
         members, share = (2 * members, share) if members < len(sizes) else (members, 2 * share)
     spent = min(spent, _seconds(partial(population.train, train, steps)))  # the first time memory was still cold
     trained = np.flatnonzero(steps)
-    looks = 0.0 if every is None else _seconds(partial(population.evaluate, valid, trained)) / len(trained) / every
+    looks = 0.0
+    if every is not None:
+        looks = sum(_seconds(partial(population.evaluate, data, trained)) for data in evaluated) / len(trained) / every
     samples = np.full(len(sizes), len(train)) if unit == "epochs" else np.minimum(sizes, len(train))
     flop = samples * [training_flop(network, train.shape) for network in population.networks]
     return Cost(spent / float((steps / length).sum()) + looks, float(flop.mean()), len(trained))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ class Settings:
         metric: Any,
         mode: Any,
         known: Mapping[str, str] | None,
+        record: Any,
         seed: int,
         directory: str | os.PathLike[str] | None,
         rows: int | None,
@@ -36,7 +37,9 @@ class Settings:
         self.strategy = default() if strategy is None else strategy
         self.plan = self.bind().plan()
         costs = dict.fromkeys((*COSTS, *TIMES), "min")
-        self.objectives = objectives(metric, mode, None if known is None else {**known, **costs})
+        names = None if known is None else {**known, **costs}
+        self.objectives = objectives(metric, mode, names)
+        self.record = _names(record, names or ())
         self._check_several()
         self.directory = None if directory is None else _directory(directory)
         self.rows = None if rows is None else rules.integer(rows, "rows", low=1)
@@ -53,8 +56,8 @@ class Settings:
 
     @property
     def needs(self) -> set[str]:
-        """The metrics that the objectives are made of, as far as one can tell."""
-        return {name for each in self.objectives for name in each.merit.needs}
+        """The metrics that the objectives are made of, as far as one can tell, and those to be recorded."""
+        return {*self.record, *(name for each in self.objectives for name in each.merit.needs)}
 
     def _check_several(self) -> None:
         if len(self.objectives) == 1:
@@ -65,6 +68,12 @@ class Settings:
         sampler = getattr(self.strategy, "sampler", None)
         if isinstance(sampler, Sampler) and not sampler.several:
             raise ValueError(f"strategy.sampler: {type(sampler).__name__} {rule}")
+
+
+def _names(given: Any, known: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise ValueError(f"record: must be a list of metrics, got {given!r}")
+    return tuple(rules.choice(name, f"record[{i}]", known) for i, name in enumerate(given))
 
 
 def _directory(given: str | os.PathLike[str]) -> Path:

@@ -21,7 +21,7 @@ from shoal.manager.snapshot import State
 from shoal.manager.store import Store
 from shoal.manager.transport import Alone, Ranks, Transport
 from shoal.manager.worker import Worker
-from shoal.merit import Merit, describe_objectives
+from shoal.merit import TIMES, Merit, describe_objectives
 from shoal.population import Population, __version__, files
 from shoal.search import Search
 from shoal.search.protocol import Plan
@@ -55,10 +55,13 @@ class Study:
         loss: ``"cross_entropy"`` or ``"mse"``.
         optimizer: ``"sgd"``, ``"adam"``, ``"adamw"``, ``"rmsprop"`` or ``"adagrad"``.
         metric: What to rank by: ``"loss"``, ``"train_loss"``; with labels ``"accuracy"``; with float targets ``"mse"``,
-            ``"correlation"`` or ``"r2"`` (`shoal.Population.evaluate`); a cost (`shoal.merit`), a function of the
+            ``"correlation"`` or ``"r2"`` (`shoal.Population.evaluate`), and the same of the training data,
+            ``"train_accuracy"`` and so on; a cost (`shoal.merit`), a function of the
             metrics, or a figure such as ``merit.Penalised("accuracy", 0.01)``. A list of these is ranked by
             non-dominated sorting: the result has their Pareto front.
         mode: ``"min"`` or ``"max"``, or a list of these; follows from the metric, unless that is a function.
+        record: Metrics to be among a trial's although they are costly and ``metric`` does not name them, such as
+            ``["train_accuracy", "seconds"]``. A function of the metrics finds those that are named here.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
         data_order: ``"own"``: each trial shuffles by its id. ``"shared"``: all see the same order.
         seed: Of everything random, in [0, 2**32).
@@ -86,6 +89,7 @@ class Study:
         optimizer: str = "sgd",
         metric: Figure | Sequence[Figure] = "loss",
         mode: str | Sequence[str | None] | None = None,
+        record: Sequence[str] = (),
         device: str = "auto",
         data_order: str = "own",
         seed: int = 0,
@@ -100,7 +104,9 @@ class Study:
         known = task.directions()
         self._set_up(
             task,
-            Settings(space, strategy, metric, mode, known, seed, directory, rows, record_every, snapshot_interval),
+            Settings(
+                space, strategy, metric, mode, known, record, seed, directory, rows, record_every, snapshot_interval
+            ),
         )
 
     @classmethod
@@ -136,7 +142,7 @@ class Study:
         study = cls.__new__(cls)
         study._set_up(
             TrainableTask(factory),
-            Settings(space, strategy, metric, mode, None, seed, directory, rows, record_every, snapshot_interval),
+            Settings(space, strategy, metric, mode, None, (), seed, directory, rows, record_every, snapshot_interval),
         )
         return study
 
@@ -148,6 +154,7 @@ class Study:
             "version": __version__,
             "seed": settings.seed,
             **describe_objectives(settings.objectives),
+            **({"record": list(settings.record)} if settings.record else {}),
             "unit": settings.plan.unit,
             "record_every": settings.record_every,
             "space": settings.space.describe(),
@@ -180,7 +187,8 @@ class Study:
 
     def _cost(self, rows: int) -> tuple[str, ...]:
         plan = self.plan
-        cost = self._task.cost(self._settings.space, rows, plan.unit, self._settings.record_every)
+        settings = self._settings
+        cost = self._task.cost(settings.space, rows, plan.unit, settings.record_every, settings.needs)
         if cost is None:
             return ()
         budget, most = (plan.budget, "at most ") if plan.expected is None else (plan.expected, "")
@@ -266,7 +274,8 @@ class Study:
 
     def _replay(self, record: StudyRecord) -> Replay:
         settings = self._settings
-        return replay(record, settings.space, self._task.worker(1, settings.plan.unit, settings.seed, needs=()))
+        needs = settings.needs.difference(TIMES)
+        return replay(record, settings.space, self._task.worker(1, settings.plan.unit, settings.seed, needs))
 
     def _models(self, record: StudyRecord, worker: Worker, states: Sequence[State]) -> list[Any]:
         pairs = zip(record.front, states, strict=True)

@@ -47,7 +47,7 @@ class Task(Protocol):
     def footprint(self, space: Space) -> tuple[str, ...]:
         """Return what people may want to know of its memory before it starts, in lines."""
 
-    def cost(self, space: Space, rows: int, unit: Unit, every: int | None) -> Cost | None:
+    def cost(self, space: Space, rows: int, unit: Unit, every: int | None, needs: Collection[str]) -> Cost | None:
         """Train some configs for a moment, ``rows`` at a time; None where that may take long."""
 
     @property
@@ -97,9 +97,19 @@ class NetworkTask:
         self._network, self._train, self._valid, self._options = network, train, valid, options
 
     def directions(self) -> dict[str, str]:
-        """Return the metrics of this kind of data."""
-        own = {"accuracy": "max"} if self._train.classification else {"mse": "min", "correlation": "max", "r2": "max"}
-        return {"loss": "min", "train_loss": "min", **own}
+        """Return the metrics of this kind of data; ``train_loss`` is the mean of the steps."""
+        own = self._evaluated
+        return {"loss": "min", "train_loss": "min", **own, **{f"train_{name}": mode for name, mode in own.items()}}
+
+    @property
+    def _evaluated(self) -> dict[str, str]:
+        if self._train.classification:
+            return {"accuracy": "max"}
+        return {"mse": "min", "correlation": "max", "r2": "max"}
+
+    def _on_train(self, needs: Collection[str]) -> list[str]:
+        """Return what is evaluated on the training data too."""
+        return [name for name in self._evaluated if f"train_{name}" in needs]
 
     def check(self, space: Space, reads: Callable[[str], bool]) -> dict[str, Any]:
         """Build the networks of some configs, the ends of the space among them, and show them the data."""
@@ -129,7 +139,7 @@ class NetworkTask:
             f"At most {largest / 1e3:,.0f} kB of weights and optimiser state a network; about {fit:,} fit into memory",
         )
 
-    def cost(self, space: Space, rows: int, unit: Unit, every: int | None) -> Cost:
+    def cost(self, space: Space, rows: int, unit: Unit, every: int | None, needs: Collection[str]) -> Cost:
         """Measure as many random configs as would train at a time, but no more than 64."""
         rng = np.random.default_rng(0)
         configs = [space.sample(rng) for _ in range(min(rows, _MEASURED))]
@@ -138,7 +148,8 @@ class NetworkTask:
         for row, (config, network) in enumerate(zip(configs, networks, strict=True)):
             # A learning rate of 0 takes as long as any other, and nobody diverges.
             population.set(row, **hot_values(config, network) | {"lr": 0.0})
-        return measure(population, self._train, self._valid, unit, every)
+        evaluated = (self._valid, self._train) if self._on_train(needs) else (self._valid,)
+        return measure(population, self._train, evaluated, unit, every)
 
     def _reads(self, name: str, probes: list[Config], networks: list[Sequential]) -> bool:
         """Tell whether the network fails or changes where the name is left out of a config that has it, if any has."""
@@ -180,7 +191,7 @@ class NetworkTask:
         place: Mapping[str, Any] | None = None,
         partial: bool = False,
     ) -> NativeWorker:
-        """Return a worker with an empty population; it uses a clock only if the study needs it."""
+        """Return a worker with an empty population, which does what is costly only if the study needs it."""
         return NativeWorker(
             self._network,
             self._train,
@@ -189,6 +200,7 @@ class NetworkTask:
             unit=unit,
             options={**self._options, **(place or {}), "seed": seed},
             times=[name for name in TIMES if name in needs],
+            on_train=self._on_train(needs),
             partial=partial,
         )
 
@@ -231,7 +243,7 @@ class TrainableTask:
         """Nothing is known of it."""
         return ()
 
-    def cost(self, space: Space, rows: int, unit: Unit, every: int | None) -> None:
+    def cost(self, space: Space, rows: int, unit: Unit, every: int | None, needs: Collection[str]) -> None:
         """A user's training may be slow and may have effects: it is not tried."""
 
     wishes = "cpu", None
