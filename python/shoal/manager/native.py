@@ -65,7 +65,6 @@ class NativeWorker:
         valid: Data to evaluate on.
         rows: Members trained at a time.
         unit: What progress counts.
-        partial: Return those trials first that have less to do, and the others later.
         options: Of the population: optimizer, loss, seed, device, threads.
         times: Which of ``"seconds"`` and ``"inference_seconds"`` are among the metrics. The first are a trial's share
             of the time that training took, inherited with the weights: a round's time is divided in proportion to the
@@ -73,6 +72,7 @@ class NativeWorker:
             sample, the shortest of three times, measured once for each structure.
         on_train: Which of what `Population.evaluate` tells are told of the training data too, as ``"train_accuracy"``
             and the like: of the plain samples, neither augmented nor dropped out, with the weights of the report.
+        partial: Return those trials first that have less to do, and the others later.
     """
 
     def __init__(
