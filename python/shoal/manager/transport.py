@@ -1,7 +1,8 @@
 """How ranks, the processes that run one study together, speak to each other. Only this file knows MPI.
 
-Plain values are small; weights travel as buffers, from their owner straight into the receiver's array. All calls are
-collective: every rank makes the same ones in the same order, but ``abort``, which any rank may make at any time.
+Plain values are small; weights travel as buffers, from their owner straight into the receiver's array. Most calls are
+collective: every rank makes the same ones in the same order. Any rank may at any time ``post`` to another, ``poll`` for
+what was posted to it, and ``abort``. One thread of a process, the same throughout, makes all calls.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import platform
 import sys
 import time
 import warnings
+from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn, Protocol, TypeAlias, TypeVar
+from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -27,7 +29,16 @@ _LAUNCHERS = (
     ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"),  # Open MPI
     ("MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_RANK"),  # MVAPICH
 )
+_EXCHANGED, _POSTED, _ATTACHED = range(3)  # tags of messages
 _SRUN = ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID")  # it also starts what has nothing to do with each other
+
+
+class Message(NamedTuple):
+    """What a rank has posted."""
+
+    rank: int  # that has posted it
+    value: Any
+    arrays: list[Array]
 
 
 class Transport(Protocol):
@@ -57,8 +68,14 @@ class Transport(Protocol):
             receives: (from, array), C-contiguous, of the size that comes. What comes from one rank comes in its order.
         """
 
+    def post(self, rank: int, value: Any, arrays: Sequence[Array] = ()) -> None:
+        """Send a small value and arrays to a rank that polls, and return at once; nobody may change the arrays ever."""
+
+    def poll(self) -> Message | None:
+        """Return a message that has come, whole, or None. Those of one rank come in the order of posting."""
+
     def alike(self, seconds: float) -> bool:
-        """Wait until all ranks are here; false if that takes longer. To be called once, when this rank has failed."""
+        """Wait until all ranks are here; false if that takes longer. No call may follow that."""
 
     def abort(self, code: int) -> NoReturn:
         """End all ranks at once."""
@@ -74,6 +91,7 @@ class Alone:
 
     def __init__(self) -> None:
         self.node = platform.node()
+        self._posted: deque[Message] = deque()
 
     def gather(self, value: _T) -> list[_T]:
         """Return the value."""
@@ -87,6 +105,14 @@ class Alone:
         """Copy."""
         for (_, array), (_, place) in zip(sends, receives, strict=True):
             _bytes(place)[:] = _bytes(array)
+
+    def post(self, rank: int, value: Any, arrays: Sequence[Array] = ()) -> None:
+        """Keep it."""
+        self._posted.append(Message(rank, value, list(arrays)))
+
+    def poll(self) -> Message | None:
+        """Return the oldest."""
+        return self._posted.popleft() if self._posted else None
 
     def alike(self, seconds: float) -> bool:  # noqa: ARG002
         """It is here."""
@@ -118,6 +144,8 @@ class Ranks:
         self._comm = comm.Dup()
         self.rank, self.size = self._comm.rank, self._comm.size
         self.node = self._mpi.Get_processor_name()
+        self._leaving: list[Any] = []  # requests of what was posted and may still be on its way
+        self._coming: deque[tuple[Message, list[Any]]] = deque()  # with the requests of arrays that have not all come
 
     def gather(self, value: _T) -> list[_T]:
         """Return the value of each rank, in their order, on every rank."""
@@ -131,9 +159,37 @@ class Ranks:
     def exchange(self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]]) -> None:
         """Post all receives, then all sends, and wait for them: between two ranks MPI keeps the order."""
         kind = self._mpi.BYTE
-        requests = [self._comm.Irecv([_bytes(place), kind], source) for source, place in receives]
-        requests += [self._comm.Isend([_bytes(array), kind], rank) for rank, array in sends]
+        requests = [self._comm.Irecv([_bytes(place), kind], source, _EXCHANGED) for source, place in receives]
+        requests += [self._comm.Isend([_bytes(array), kind], rank, _EXCHANGED) for rank, array in sends]
         self._mpi.Request.Waitall(requests)
+
+    def post(self, rank: int, value: Any, arrays: Sequence[Array] = ()) -> None:
+        """Send the value with the arrays' types and shapes, and behind it the arrays."""
+        if rank == self.rank:
+            self._coming.append((Message(rank, value, list(arrays)), []))
+            return
+        self._leaving = [request for request in self._leaving if not request.Test()]
+        described = [(array.dtype.str, array.shape) for array in arrays]
+        self._leaving.append(self._comm.isend((value, described), rank, _POSTED))
+        blocks = [_bytes(np.ascontiguousarray(array)) for array in arrays]
+        self._leaving += [self._comm.Isend([block, self._mpi.BYTE], rank, _ATTACHED) for block in blocks]
+
+    def poll(self) -> Message | None:
+        """Look for values, prepare for their arrays, and return the first message that is whole."""
+        status = self._mpi.Status()
+        while self._comm.iprobe(tag=_POSTED, status=status):
+            source = status.Get_source()
+            value, described = self._comm.recv(None, source, _POSTED)
+            arrays = [np.empty(shape, dtype) for dtype, shape in described]
+            requests = [self._comm.Irecv([_bytes(each), self._mpi.BYTE], source, _ATTACHED) for each in arrays]
+            self._coming.append((Message(source, value, arrays), requests))
+        late = set()  # ranks of which something older has not come yet
+        for place, (message, requests) in enumerate(self._coming):
+            if message.rank not in late and self._mpi.Request.Testall(requests):
+                del self._coming[place]
+                return message
+            late.add(message.rank)
+        return None
 
     def alike(self, seconds: float) -> bool:
         """Wait until all ranks are here; false if that takes longer."""
@@ -151,7 +207,8 @@ class Ranks:
         raise SystemExit(code)  # not reached: for those who cannot know that Abort does not return
 
     def close(self) -> None:
-        """Free the duplicate."""
+        """Free the duplicate, once all that was posted has been taken."""
+        self._mpi.Request.Waitall(self._leaving)
         self._comm.Free()
 
 
