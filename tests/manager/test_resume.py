@@ -10,13 +10,14 @@ import time
 
 import numpy as np
 import pytest
-from tests.manager.toys import STUDIES, networks, read, same, story, trainables, weights
+from tests.manager.toys import STUDIES, Walk, networks, read, same, story, trainables, weights
 
 from shoal import merit, search
 from shoal.errors import StudyError
 from shoal.manager.journal import FILE, Journal
 from shoal.manager.snapshot import Snapshot
 from shoal.manager.store import Store
+from shoal.manager.worker import TrainableWorker
 from shoal.population import files
 from shoal.search import PBT
 
@@ -176,6 +177,15 @@ def test_donors_in_training_keep_what_it_began_with(tmp_path):
             result = trainables(tmp_path / "stopped", **how).run(progress=stop_after(1))
     assert same(result, undisturbed)
     assert story(tmp_path / "stopped") == story(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("state", [{}, None])
+def test_a_fresh_trial_may_be_restored(state):
+    """Of an empty state: a snapshot may be taken before a trial has trained."""
+    fresh, worker = (TrainableWorker(Walk, seed=1) for _ in range(2))
+    fresh.start(3, {"lr": 0.1})
+    worker.restore(3, {"lr": 0.1}, fresh.state(3) if state is None else state)
+    assert worker.train({3: 60}) == fresh.train({3: 60})
 
 
 @pytest.mark.parametrize("rows", [1, 2, 4, 100])

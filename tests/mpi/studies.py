@@ -1,4 +1,4 @@
-"""Small studies: ``python -m mpi4py -m tests.mpi.studies SIZE DIRECTORY NAME...`` runs some over ranks.
+"""Small studies: ``python -m mpi4py -m tests.mpi.studies SIZE DIRECTORY NAME...`` runs some over ranks, replicated.
 
 With STOP=SIGNAL:ROUND in the environment rank 0 gets this signal after so many rounds. With APART=1 the first
 rank of the world takes no part, and has something else to say.
@@ -31,7 +31,7 @@ STUDIES = {
 
 def make(name, directory):
     kind, changes = STUDIES[name]
-    return kind(Path(directory) / name, **changes)
+    return kind(Path(directory) / name, form="replicated", **changes)
 
 
 def work(worker):

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -40,25 +40,39 @@ def interrupts(quiet: bool = False) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+class Aside(Generic[T]):
+    """A call in a thread of its own. Python handles signals in the main thread, and it speaks to other ranks."""
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        self._results: list[T] = []
+        self._errors: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                self._results.append(call())
+            except BaseException as error:
+                self._errors.append(error)
+
+        self._thread = threading.Thread(target=run, daemon=True)  # it does not outlive an interrupt of the process
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        """The call has returned, or failed."""
+        return not self._thread.is_alive()
+
+    def result(self) -> T:
+        """Wait for what the call returns; what it raised is raised here. Signals are handled meanwhile."""
+        while not self.done:
+            self._thread.join(0.1)
+        if self._errors:
+            raise self._errors[0]
+        return self._results[0]
+
+
 def aside(call: Callable[[], T]) -> T:
     """Return what ``call`` returns, and handle signals while it runs.
 
-    Python handles them in the main thread and between its own steps, so never inside a call of the core. Here that runs
-    in a thread of its own.
+    Python handles them in the main thread and between its own steps, so never inside a call of the core.
     """
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(call())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)  # it does not outlive an interrupt that ends the process
-    thread.start()
-    while thread.is_alive():
-        thread.join(0.1)
-    if errors:
-        raise errors[0]
-    return results[0]
+    return Aside(call).result()

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
+from typing import TypeAlias
 
 from shoal.errors import StudyError
 from shoal.manager.interrupts import interrupts
@@ -23,11 +24,14 @@ from shoal.manager.record import Metrics, StudyRecord, as_report
 from shoal.manager.replay import order_events, replay
 from shoal.manager.snapshot import Snapshot, State
 from shoal.manager.store import Store
-from shoal.manager.transport import Alone, Transport
+from shoal.manager.supervisedstore import SupervisedStore
 from shoal.manager.worker import Worker, blame
 from shoal.merit import Objective, read_objectives
 from shoal.search.protocol import Inherit, Order, Report, Set, Start, Stop, Strategy
 from shoal.search.ranking import extended
+
+Keeper: TypeAlias = Store | RankedStore | SupervisedStore
+Signals: TypeAlias = Callable[[tuple[int, ...]], Iterable[tuple[int, ...]]]
 
 
 class Manager:
@@ -41,7 +45,8 @@ class Manager:
         objectives: What to rank by; by default what the header says.
         record_every: Distance of the points of a curve, in the study's unit; None for reports only.
         listener: Watches.
-        transport: Between the ranks that run this same study; ``worker`` and ``store`` are then made for it.
+        signals: Called between rounds with the signals that this process has caught; returns those of all ranks.
+        quiet: Say nothing when a signal comes: another rank does.
 
     Attributes:
         record: What has happened.
@@ -54,11 +59,12 @@ class Manager:
         worker: Worker,
         header: Event,
         *,
-        store: Store | RankedStore | None = None,
+        store: Keeper | None = None,
         objectives: Sequence[Objective] | None = None,
         record_every: int | None = None,
         listener: Listener | None = None,
-        transport: Transport | None = None,
+        signals: Signals = lambda caught: [caught],
+        quiet: bool = False,
     ) -> None:
         self.record = StudyRecord()
         self.front_states: list[State] = []
@@ -68,7 +74,7 @@ class Manager:
         self._objectives = read_objectives(header) if objectives is None else objectives
         self._every = record_every
         self._listener = listener or Listener()
-        self._transport = transport or Alone()
+        self._signals, self._quiet = signals, quiet
 
     def run(self) -> int | None:
         """Go on until the strategy has finished: None; or until a signal came: its number.
@@ -79,9 +85,9 @@ class Manager:
         if self._store is None:
             self._begin([], Snapshot())
             return self._rounds([])  # nothing can be saved, so a signal acts at once
-        quiet = self._transport.rank > 0
-        with self._store.open() as (lines, snapshot), interrupts(quiet) as caught:
+        with self._store.open() as (lines, snapshot), interrupts(self._quiet) as caught:
             self._begin(lines, snapshot)
+            del lines, snapshot  # its states may be large, and are the worker's now
             return self._rounds(caught)
 
     def _begin(self, lines: Sequence[Line], snapshot: Snapshot) -> None:
@@ -119,7 +125,7 @@ class Manager:
 
     def _signal(self, caught: Sequence[int]) -> int | None:
         """Return the first signal that any rank has caught: all of them stop after the same round."""
-        return next((number for each in self._transport.gather(tuple(caught)) for number in each), None)
+        return next((number for each in self._signals(tuple(caught)) for number in each), None)
 
     # One round
 

@@ -126,6 +126,13 @@ class NativeWorker:
         """Replace the heir's state by this one, or by what fits of it."""
         return self._adopt(heir, config, self._make(donor, donor_config), state)
 
+    def layers(self, heir: int, config: Config, donor: int, donor_config: Config) -> Layers | None:
+        """Return which layers of the heir are the donor's, if it has another structure."""
+        own, network = self._make(heir, config), self._make(donor, donor_config)
+        if own.structure == network.structure:
+            return None
+        return blame(heir, config, "its network", lambda: self._pair(heir, network, own)).inherit(0, 1)
+
     def _adopt(self, heir: int, config: Config, network: Sequential, state: State) -> Layers | None:
         """Replace the heir's state by one of this network."""
         member, block, own, layers = self._members[heir], state["member"], self._make(heir, config), None

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from shoal.errors import StudyError
 from shoal.manager.balance import placed
-from shoal.manager.held import Held, deliver, everywhere, held
+from shoal.manager.held import Held, deliver, held
 from shoal.manager.record import Layers, Metrics
 from shoal.manager.snapshot import State
 from shoal.manager.transport import Transport
@@ -128,10 +128,6 @@ class RankedWorker:
     def model(self, trial: int, config: Config, state: State) -> Any:
         """Return a state that is here as what the user knows it as."""
         return self._worker.model(trial, config, state)
-
-    def everywhere(self, states: Sequence[State]) -> list[State]:
-        """Return these states, whole, on every rank."""
-        return everywhere(self._transport, states)
 
     def _hear(self, *words: object) -> None:
         self._told.update(repr(words).encode())

@@ -31,7 +31,7 @@ class Worker(Protocol):
         """Make a fresh trial."""
 
     def restore(self, trial: int, config: Config, state: State) -> None:
-        """Make a trial that goes on from a state."""
+        """Make a trial that goes on from a state; an empty one is that of a fresh trial."""
 
     def inherit(self, moves: Sequence[tuple[int, int, Config]], origins: Mapping[int, State]) -> dict[int, Layers]:
         """Replace, for each (heir, donor, config), the heir's state by the donor's. All donors are read first.
@@ -79,6 +79,9 @@ class LocalWorker(Worker, Protocol):
             state: Is not changed.
         """
 
+    def layers(self, heir: int, config: Config, donor: int, donor_config: Config) -> Layers | None:
+        """Return what ``adopt`` would return. It may be asked while trials train, and neither trial need be here."""
+
 
 class TrainableWorker:
     """Trains a user's trainables, one after the other.
@@ -117,6 +120,9 @@ class TrainableWorker:
         """Replace the heir by a trainable with its config that has loaded the state."""
         self.restore(heir, config, state)
 
+    def layers(self, heir: int, config: Config, donor: int, donor_config: Config) -> None:
+        """A trainable alone knows its layers."""
+
     def set(self, trial: int, config: Config) -> None:
         """Replace a trainable by one with this config that has loaded its state."""
         self.restore(trial, config, self.state(trial))
@@ -135,9 +141,10 @@ class TrainableWorker:
         return blame(trial, config, "save()", lambda: _own(trainable.save()))
 
     def model(self, trial: int, config: Config, state: State) -> Trainable:
-        """Return a trainable that has loaded this state."""
+        """Return a trainable that has loaded this state, if there is something in it."""
         trainable = self._make(trial, config)
-        blame(trial, config, "load()", lambda: trainable.load(_own(state)))
+        if state:
+            blame(trial, config, "load()", lambda: trainable.load(_own(state)))
         return trainable
 
     def _make(self, trial: int, config: Config) -> Trainable:

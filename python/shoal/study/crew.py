@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from shoal.errors import StudyError
+from shoal.manager.agent import Agent
 from shoal.manager.journal import Event
 from shoal.manager.ranked import RankedWorker
+from shoal.manager.rankedstore import RankedStore
 from shoal.manager.store import differences
+from shoal.manager.supervised import SupervisingWorker
 from shoal.manager.transport import Transport
+from shoal.manager.worker import LocalWorker
 from shoal.population import devices
 from shoal.study.settings import Settings
 from shoal.study.task import Task
@@ -107,9 +111,27 @@ def _threads(count: int) -> str:
 
 
 def ranked_worker(transport: Transport, task: Task, settings: Settings, seat: Seat) -> RankedWorker:
-    """Return the worker that trains on all ranks; where the user does not say how many rows, each rank has one."""
-    plan, size = settings.plan, transport.size
-    rows = min(settings.rows or max(task.rows, size), plan.trials)
-    place = {"device": seat.device, "threads": seat.threads}
-    worker = task.worker(min(rows, _SPARE * -(-rows // size)), plan.unit, settings.seed, settings.needs, place)
-    return RankedWorker(worker, transport, rows, task.weight(plan.unit))
+    """Return the worker that trains on all ranks, which all have the same manager."""
+    own = _own_worker(transport, task, settings, seat)
+    return RankedWorker(own, transport, _rows(transport, task, settings), task.weight(settings.plan.unit))
+
+
+def agent(transport: Transport, task: Task, settings: Settings, seat: Seat, store: RankedStore | None) -> Agent:
+    """Return this rank of a supervised study."""
+    return Agent(_own_worker(transport, task, settings, seat), transport, store)
+
+
+def supervising_worker(agent: Agent, transport: Transport, task: Task, settings: Settings) -> SupervisingWorker:
+    """Return the worker that trains on all ranks, of which this one has the manager."""
+    return SupervisingWorker(agent, transport, _rows(transport, task, settings), task.weight(settings.plan.unit))
+
+
+def _rows(transport: Transport, task: Task, settings: Settings) -> int:
+    """Return how many trials train at a time; where the user does not say, each rank has one at least."""
+    return min(settings.rows or max(task.rows, transport.size), settings.plan.trials)
+
+
+def _own_worker(transport: Transport, task: Task, settings: Settings, seat: Seat) -> LocalWorker:
+    rows, place = _rows(transport, task, settings), {"device": seat.device, "threads": seat.threads}
+    own = min(rows, _SPARE * -(-rows // transport.size))
+    return task.worker(own, settings.plan.unit, settings.seed, settings.needs, place)

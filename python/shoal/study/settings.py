@@ -12,6 +12,8 @@ from shoal.merit import COSTS, TIMES, objectives
 from shoal.search import Sampler, Search, Strategy, default
 from shoal.space import Space
 
+FORMS = ("replicated", "supervised")  # of a study over ranks
+
 
 class Settings:
     """Arguments of `shoal.Study`, plain and checked; see there. ``known``: the task's metrics, if it knows them."""
@@ -29,6 +31,7 @@ class Settings:
         rows: int | None,
         record_every: int | None,
         snapshot_interval: float,
+        form: str | None,
     ) -> None:
         self.space = space if isinstance(space, Space) else Space(space)
         self.seed = rules.integer(seed, "seed", high=2**32 - 1)
@@ -46,6 +49,7 @@ class Settings:
         every = 1 if record_every is None and self.plan.unit == "epochs" else record_every
         self.record_every = None if every is None else rules.integer(every, "record_every", low=1)
         self.snapshot_interval = rules.real(snapshot_interval, "snapshot_interval", ">= 0")
+        self.form = None if form is None else rules.choice(form, "form", FORMS)
 
     def bind(self) -> Strategy:
         """Return a fresh strategy."""
@@ -53,6 +57,11 @@ class Settings:
             return self.strategy.bind(self.space, self.seed)
         except ValueError as error:
             raise ValueError(f"strategy.{error}") from None
+
+    def supervised(self, ranks: int) -> bool:
+        """Tell whether rank 0 alone decides."""
+        form = self.form or ("supervised" if self.bind().asynchronous and ranks > 1 else "replicated")
+        return form == "supervised"
 
     @property
     def needs(self) -> set[str]:

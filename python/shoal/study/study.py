@@ -10,15 +10,16 @@ from typing import Any, TypeAlias
 
 from shoal.data import Dataset
 from shoal.errors import StudyError
+from shoal.manager.held import everywhere
 from shoal.manager.journal import Event
-from shoal.manager.listener import Listener
-from shoal.manager.manager import Manager
+from shoal.manager.manager import Keeper, Manager, Signals
 from shoal.manager.native import Network
-from shoal.manager.ranked import RankedWorker
 from shoal.manager.rankedstore import RankedStore
 from shoal.manager.record import FORMAT, StudyRecord
 from shoal.manager.snapshot import State
 from shoal.manager.store import Store
+from shoal.manager.supervisedstore import SupervisedStore
+from shoal.manager.supervision import Ending, serve, supervise
 from shoal.manager.transport import Alone, Ranks, Transport
 from shoal.manager.worker import Worker
 from shoal.merit import TIMES, Merit, describe_objectives
@@ -27,7 +28,7 @@ from shoal.search import Search
 from shoal.search.protocol import Plan
 from shoal.space import Space
 from shoal.study.cost import duration
-from shoal.study.crew import chart, ranked_worker, seats
+from shoal.study.crew import Seat, agent, chart, ranked_worker, seats, supervising_worker
 from shoal.study.progress import Progress, listener
 from shoal.study.replay import Replay, replay
 from shoal.study.result import Best, Result
@@ -71,6 +72,9 @@ class Study:
         record_every: Distance of a curve's points, in the strategy's unit. By default an epoch; in steps, reports only.
         snapshot_interval: Seconds between snapshots, at least; longer where they would take more than 5 % of the time.
             0 takes one after every round.
+        form: Of a study over ranks. ``"replicated"``: all decide alike, in rounds that wait for the slowest, so that
+            the same ``rows`` give the same journal. ``"supervised"``: the first decides, and no rank waits for another.
+            By default the second under a strategy that is asynchronous, where there are several ranks.
 
     Raises:
         ValueError: An argument breaks its rule, or a config of the space makes no network that fits the data.
@@ -98,6 +102,7 @@ class Study:
         threads: int | None = None,
         record_every: int | None = None,
         snapshot_interval: float = 30.0,
+        form: str | None = None,
     ) -> None:
         options = {"optimizer": optimizer, "loss": loss, "device": device, "data_order": data_order, "threads": threads}
         task = NetworkTask(network, train, valid, options)
@@ -105,7 +110,8 @@ class Study:
         self._set_up(
             task,
             Settings(
-                space, strategy, metric, mode, known, record, seed, directory, rows, record_every, snapshot_interval
+                *(space, strategy, metric, mode, known, record, seed),
+                *(directory, rows, record_every, snapshot_interval, form),
             ),
         )
 
@@ -123,6 +129,7 @@ class Study:
         rows: int | None = None,
         record_every: int | None = None,
         snapshot_interval: float = 30.0,
+        form: str | None = None,
     ) -> Study:
         """Return a study of a user's own training function: a class with `shoal.trainable.Trainable`'s methods.
 
@@ -138,11 +145,15 @@ class Study:
             directory: As above.
             record_every: As above.
             snapshot_interval: As above.
+            form: As above.
         """
         study = cls.__new__(cls)
         study._set_up(
             TrainableTask(factory),
-            Settings(space, strategy, metric, mode, None, (), seed, directory, rows, record_every, snapshot_interval),
+            Settings(
+                *(space, strategy, metric, mode, None, (), seed),
+                *(directory, rows, record_every, snapshot_interval, form),
+            ),
         )
         return study
 
@@ -217,7 +228,8 @@ class Study:
         if comm is None:
             rows = min(settings.rows or self._task.rows, settings.plan.trials)
             worker = self._task.worker(rows, settings.plan.unit, settings.seed, settings.needs)
-            return self._run(worker, self._store, listener(progress), Alone())
+            manager = self._manager(worker, self._store, progress)
+            return self._conclude(Ending(manager.run(), manager.record, manager.front_states), worker, Alone())
         transport = Ranks(comm)  # after an error it stays: to free it takes all ranks, and others may never come
         result = self._run_over(transport, progress)
         transport.close()
@@ -229,35 +241,55 @@ class Study:
             progress = False
         if progress is not False:
             print(chart(places), file=sys.stderr)
-        worker = ranked_worker(transport, self._task, self._settings, places[transport.rank])
         store = None if self._store is None else RankedStore(self._store, transport)
-        return self._run(worker, store, listener(progress), transport)
+        seat = places[transport.rank]
+        if self._settings.supervised(transport.size):
+            return self._run_supervised(transport, seat, store, progress)
+        worker, quiet = ranked_worker(transport, self._task, self._settings, seat), transport.rank > 0
+        manager = self._manager(worker, store, progress, transport.gather, quiet)
+        return self._conclude(Ending(manager.run(), manager.record, manager.front_states), worker, transport)
 
-    def _run(
-        self, worker: Worker, store: Store | RankedStore | None, listener: Listener, transport: Transport
+    def _run_supervised(
+        self, transport: Transport, seat: Seat, store: RankedStore | None, progress: Progress
     ) -> Result:
-        settings, first = self._settings, transport.rank == 0
-        manager = Manager(
-            settings.bind(),
+        mine = agent(transport, self._task, self._settings, seat, store)
+        if transport.rank > 0:
+            return self._conclude(serve(mine, store, transport), mine.worker, transport)
+        worker = supervising_worker(mine, transport, self._task, self._settings)
+        kept = None if store is None or self._store is None else SupervisedStore(store, self._store, worker, mine)
+        manager = self._manager(worker, kept, progress, worker.signals)
+        return self._conclude(supervise(manager, worker, mine, transport), worker, transport)
+
+    def _manager(
+        self,
+        worker: Worker,
+        store: Keeper | None,
+        progress: Progress,
+        signals: Signals = lambda caught: [caught],
+        quiet: bool = False,
+    ) -> Manager:
+        return Manager(
+            self._settings.bind(),
             worker,
             self._header,
             store=store,
-            objectives=settings.objectives,
-            record_every=settings.record_every,
-            listener=listener,
-            transport=transport,
+            objectives=self._settings.objectives,
+            record_every=self._settings.record_every,
+            listener=listener(progress),
+            signals=signals,
+            quiet=quiet,
         )
-        signal = manager.run()
-        if signal is not None:
-            done = f"{manager.record.spent} of {settings.plan.budget} {settings.plan.unit}"
+
+    def _conclude(self, ending: Ending, worker: Worker, transport: Transport) -> Result:
+        settings, first, record = self._settings, transport.rank == 0, ending.record
+        if ending.signal is not None:
+            done = f"{record.spent} of {settings.plan.budget} {settings.plan.unit}"
             if first:
                 print(f"Stopped after {done}. Run it again to go on from {settings.directory}.", file=sys.stderr)
             transport.gather(None)  # an exit may end the other ranks: it has been said by now
-            raise SystemExit(128 + signal)
-        states = manager.front_states
-        if isinstance(worker, RankedWorker):
-            states = worker.everywhere(states)
-        result = Result(manager.record, self._models(manager.record, worker, states), settings.directory, self._replay)
+            raise SystemExit(128 + ending.signal)
+        states = everywhere(transport, ending.front) if isinstance(transport, Ranks) else ending.front
+        result = Result(record, self._models(record, worker, states), settings.directory, self._replay)
         if first and settings.directory is not None and result.front:
             self._save(result.front, states, settings.directory)
         return result

@@ -22,7 +22,7 @@ REQUIRED = ("data", "network", "space")
 TABLES = (*REQUIRED, "strategy")
 SETTINGS = (
     *("loss", "optimizer", "metric", "mode", "record", "seed", "device", "data_order"),
-    *("directory", "rows", "threads", "record_every", "snapshot_interval"),
+    *("directory", "rows", "threads", "record_every", "snapshot_interval", "form"),
 )
 
 

@@ -1,0 +1,194 @@
+"""One rank of a supervised study: it carries out what rank 0 tells it, and says when its trials are trained.
+
+The thread that speaks to other ranks looks for messages, at most half a millisecond apart. Training runs aside, and the
+core lets go of Python's lock, so a rank that trains still hears, and hands over states. Only what changes trials has to
+wait for the end of a training, so rank 0 tells that to ranks that do not train.
+
+A trial's state is the one at the last point that rank 0 knows of: before a training copies are made, of every trial
+here, and they serve until rank 0 has taken note of what came out. So states can be had at any time: by heirs elsewhere,
+whose donors may be in training, by trials that go on elsewhere, and by snapshots, which therefore wait for nobody.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Collection
+
+from shoal.errors import StudyError
+from shoal.manager.held import Held, held
+from shoal.manager.interrupts import Aside
+from shoal.manager.messages import Call, Dismissal, Orders, Parcel, Parts, Place, Ready, Trained, until
+from shoal.manager.rankedstore import RankedStore
+from shoal.manager.snapshot import Snapshot, State
+from shoal.manager.transport import Message, Transport
+from shoal.manager.worker import LocalWorker
+from shoal.search.protocol import Config
+
+
+class Agent:
+    """A rank. Its public methods up to ``leave`` are what rank 0 may tell it to do; false means: not yet.
+
+    Args:
+        worker: This rank's.
+        transport: Between the ranks.
+        store: Of the study, if it is kept.
+    """
+
+    def __init__(self, worker: LocalWorker, transport: Transport, store: RankedStore | None) -> None:
+        self.worker, self._transport, self._store = worker, transport, store
+        self._calls: deque[Call] = deque()
+        self._states: dict[int, State | None] = {}  # of the trials here; None: not copied yet
+        self._kept: dict[int, State] = {}  # by key
+        self._leaving: list[int] = []  # trials that were stopped while others train
+        self._training: Aside[Trained] | None = None
+        self._failed = False
+        self.left = False
+
+    def start(self, trial: int, config: Config) -> None:
+        """Make a fresh trial."""
+        self.worker.start(trial, config)
+        self._states[trial] = {}
+
+    def restore(self, trial: int, config: Config, key: int) -> None:
+        """Make a trial that goes on from a state that is kept here."""
+        self._states[trial] = self._kept[key]
+        self.worker.restore(trial, config, self._kept[key])
+
+    def adopt(self, heir: int, config: Config, donor: int, donor_config: Config, key: int) -> None:
+        """Replace a trial's state by one that is kept here."""
+        self.worker.adopt(heir, config, donor, donor_config, self._kept[key])
+        self._states[heir] = None
+
+    def set(self, trial: int, config: Config) -> None:
+        """Change what is hot in a trial's config."""
+        self.worker.set(trial, config)
+        self._states[trial] = None
+
+    def stop(self, trial: int) -> None:
+        """Forget a trial."""
+        del self._states[trial]
+        self._leaving.append(trial)
+        if self._training is None:
+            self._forget_trials()
+
+    def keep(self, trial: int, key: int) -> None:
+        """Keep a trial's state."""
+        self._kept[key] = self._state(trial)
+
+    def forget(self, key: int) -> None:
+        """Let go of a state."""
+        self._kept.pop(key, None)
+
+    def send(self, key: int, rank: int) -> None:
+        """Send a state to a rank that shall keep it too."""
+        state = self._kept[key]
+        self._transport.post(rank, Parcel(key, tuple(state)), list(state.values()))
+
+    def arrived(self, key: int) -> bool:
+        """Go on when a state that was sent to this rank is here."""
+        return key in self._kept
+
+    def train(self, targets: dict[int, int]) -> None:
+        """Begin to train some of the trials here to their targets; no other training may be under way."""
+        for trial in self._states:
+            self._state(trial)
+        self._training = Aside(lambda: self._trained(targets))
+
+    def noted(self, trials: Collection[int]) -> None:
+        """From now on these trials' states are those that the last training led to."""
+        self._states |= dict.fromkeys(trials)
+
+    def answer(self) -> None:
+        """Say that all until here is done."""
+        self._transport.post(0, Ready())
+
+    def save(self, parts: Parts, seconds: float) -> None:
+        """Take part in writing a snapshot."""
+        assert self._store is not None
+        self._store.save(self.snapshot(parts), seconds)
+
+    def leave(self) -> None:
+        """Go on to the end of the study."""
+        self.left = True
+
+    def take(self, snapshot: Snapshot) -> Parts:
+        """Keep what is here of the snapshot that the study goes on from; all ranks give its states the same keys."""
+        parts = [*snapshot.states.values(), *snapshot.front, *snapshot.origins.values()]
+        self._kept |= {key: state for key, state in enumerate(parts) if held(state).rank == self._transport.rank}
+        places = iter([Place(held(state).rank, key) for key, state in enumerate(parts)])
+        return Parts(
+            {trial: next(places) for trial in snapshot.states},
+            [next(places) for _ in snapshot.front],
+            {trial: next(places) for trial in snapshot.origins},
+        )
+
+    def snapshot(self, parts: Parts) -> Snapshot:
+        """Return these states as all ranks have them: whole where they are kept, else empty."""
+        return Snapshot(
+            {trial: self._held(place) for trial, place in parts.states.items()},
+            [self._held(place) for place in parts.front],
+            {trial: self._held(place) for trial, place in parts.origins.items()},
+        )
+
+    def hear(self, message: Message) -> None:
+        """Take note of orders, or of a state."""
+        match message.value:
+            case Orders(calls):
+                self._calls.extend(calls)
+            case Parcel(key, names):
+                self._kept[key] = dict(zip(names, message.arrays, strict=True))
+            case Dismissal(error):
+                raise error
+
+    def step(self) -> bool:
+        """Do what can be done now; return whether there was anything."""
+        done = self._training is not None and self._training.done
+        try:
+            if done:
+                self._report()
+            while self._calls and self._next():
+                done = True
+        except StudyError as error:  # of a user's code
+            self._failed = True
+            self._transport.post(0, error)
+        if self._failed:  # rank 0 will end the study
+            self._calls.clear()
+        return done
+
+    def rest(self) -> None:
+        """Wait for the end of a training, whatever it comes to."""
+        until(lambda: self._training is None or self._training.done, lambda: False)
+
+    def _next(self) -> bool:
+        call, given, named = self._calls[0]
+        if call(self, *given, **named) is False:
+            return False
+        self._calls.popleft()
+        return True
+
+    def _trained(self, targets: dict[int, int]) -> Trained:
+        begun, trials, rows = time.perf_counter(), list(targets.items()), self.worker.rows
+        parts = (dict(trials[first : first + rows]) for first in range(0, len(trials), rows))
+        metrics = {trial: found for part in parts for trial, found in self.worker.train(part).items()}
+        return Trained(metrics, time.perf_counter() - begun)
+
+    def _report(self) -> None:
+        training, self._training = self._training, None
+        assert training is not None
+        trained = training.result()
+        self._forget_trials()
+        self._transport.post(0, trained)
+
+    def _forget_trials(self) -> None:
+        while self._leaving:
+            self.worker.stop(self._leaving.pop())
+
+    def _state(self, trial: int) -> State:
+        state = self._states[trial]
+        if state is None:
+            state = self._states[trial] = self.worker.state(trial)
+        return state
+
+    def _held(self, place: Place) -> Held:
+        return Held(place.rank, self._kept.get(place.key, {}) if place.rank == self._transport.rank else {})

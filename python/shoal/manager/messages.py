@@ -1,0 +1,84 @@
+"""What the ranks of a supervised study say to each other, and how they wait for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+from shoal.errors import StudyError
+from shoal.manager.record import Metrics
+
+_SHORT, _LONG = 50e-6, 500e-6  # seconds between two looks for messages: at first, and when nothing comes
+
+
+class Place(NamedTuple):
+    """Where a state is kept."""
+
+    rank: int
+    key: int
+
+
+class Parts(NamedTuple):
+    """A snapshot, or the front alone, by where its states are kept."""
+
+    states: Mapping[int, Place]
+    front: Sequence[Place]
+    origins: Mapping[int, Place]
+
+
+Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]  # of a method of `Agent`
+
+
+@dataclass(frozen=True)
+class Orders:
+    """To a rank: what to do, one after the other."""
+
+    calls: list[Call]
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """To a rank: a state, whose arrays are attached."""
+
+    key: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Dismissal:
+    """To a rank: the study has failed."""
+
+    error: StudyError
+
+
+@dataclass(frozen=True)
+class Trained:
+    """To rank 0: all that was to be trained, and the seconds that it took."""
+
+    metrics: dict[int, Metrics]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Ready:
+    """To rank 0: all that was told before is done."""
+
+
+@dataclass(frozen=True)
+class Caught:
+    """To rank 0: a signal."""
+
+    number: int
+
+
+def until(done: Callable[[], bool], look: Callable[[], bool]) -> None:
+    """Look again and again, more seldom where a look finds nothing, until it is done."""
+    pause = _SHORT
+    while not done():
+        if look():
+            pause = _SHORT
+        else:
+            time.sleep(pause)
+            pause = min(2 * pause, _LONG)

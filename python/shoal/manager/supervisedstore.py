@@ -1,0 +1,46 @@
+"""The store of a supervised study: rank 0 says when all ranks write a snapshot. Trainings go on meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shoal.manager.agent import Agent
+from shoal.manager.journal import Event, Line
+from shoal.manager.rankedstore import RankedStore
+from shoal.manager.snapshot import Snapshot
+from shoal.manager.store import Store
+from shoal.manager.supervised import SupervisingWorker, parts_of
+
+
+class SupervisedStore:
+    """A `RankedStore` on rank 0; the other ranks do their part as they are told.
+
+    Args:
+        store: All ranks'.
+        own: Rank 0's, behind it.
+        worker: Has the states.
+        agent: Rank 0's.
+    """
+
+    def __init__(self, store: RankedStore, own: Store, worker: SupervisingWorker, agent: Agent) -> None:
+        self._store, self._own, self._worker, self._agent = store, own, worker, agent
+        self.append, self.flush = own.append, own.flush
+
+    @contextmanager
+    def open(self) -> Iterator[tuple[list[Line], Snapshot]]:
+        """Open for writing; yields the events to go on from, and the snapshot, whose states stay where they are."""
+        with self._store.open() as (lines, snapshot):
+            yield lines, self._worker.take(snapshot)
+
+    @property
+    def due(self) -> bool:
+        """It is time for a snapshot."""
+        return self._own.due
+
+    def save(self, snapshot: Snapshot, seconds: float) -> Event:
+        """Write a snapshot while trainings go on."""
+        parts = parts_of(snapshot)
+        self._worker.agree()  # so that all ranks will come
+        self._worker.others(Agent.save, parts, seconds)
+        return self._store.save(self._agent.snapshot(parts), seconds)

@@ -1,0 +1,95 @@
+"""A supervised study from its beginning to its end: what rank 0 does, and what the others do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shoal.errors import StudyError
+from shoal.manager.agent import Agent
+from shoal.manager.interrupts import interrupts
+from shoal.manager.manager import Manager
+from shoal.manager.messages import Caught, Parts, until
+from shoal.manager.rankedstore import RankedStore
+from shoal.manager.record import StudyRecord
+from shoal.manager.snapshot import Snapshot, State
+from shoal.manager.supervised import SupervisingWorker, parts_of
+from shoal.manager.transport import Transport
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run has ended, on every rank: the signal that has stopped it, what is known, and the front's states."""
+
+    signal: int | None
+    record: StudyRecord
+    front: Sequence[State]
+
+
+def supervise(manager: Manager, worker: SupervisingWorker, agent: Agent, transport: Transport) -> Ending:
+    """Run a manager on rank 0, and send the others to the end.
+
+    Raises:
+        StudyError: Here and on all other ranks.
+    """
+    try:
+        signal = manager.run()
+        parts = parts_of(Snapshot(front=manager.front_states))
+        worker.agree()
+    except StudyError as error:
+        worker.dismiss(error)
+        _depart(agent, transport)
+        raise
+    worker.others(Agent.leave)
+    return _end(agent, transport, (signal, manager.record, parts))
+
+
+def serve(agent: Agent, store: RankedStore | None, transport: Transport) -> Ending:
+    """Do what rank 0 says, until the study ends.
+
+    Raises:
+        StudyError: Here and on all other ranks.
+    """
+    try:
+        if store is None:  # nothing can be saved, so a signal acts at once
+            _obey(agent, transport, [])
+        else:
+            with store.open() as (_, snapshot), interrupts(quiet=True) as caught:
+                agent.take(snapshot)
+                _obey(agent, transport, caught)
+    except StudyError:
+        _depart(agent, transport)
+        raise
+    return _end(agent, transport, None)
+
+
+def _end(agent: Agent, transport: Transport, known: tuple[int | None, StudyRecord, Parts] | None) -> Ending:
+    """Return the end, of which rank 0 knows all but where states are not its own."""
+    said = transport.broadcast(known)
+    assert said is not None
+    signal, record, parts = said
+    return Ending(signal, record, agent.snapshot(parts).front)
+
+
+def _obey(agent: Agent, transport: Transport, caught: Sequence[int]) -> None:
+    told = 0
+
+    def look() -> bool:
+        nonlocal told
+        for number in caught[told:]:
+            transport.post(0, Caught(number))
+            told += 1
+        done = agent.step()
+        message = transport.poll()
+        if message is not None:
+            agent.hear(message)
+        return done or message is not None
+
+    until(lambda: agent.left, look)
+
+
+def _depart(agent: Agent, transport: Transport) -> None:
+    """Leave a study that has failed, all together: who leaves alone is taken for one that has died."""
+    agent.rest()
+    transport.alike(math.inf)

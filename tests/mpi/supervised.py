@@ -1,0 +1,129 @@
+"""Small studies, supervised: ``python -m mpi4py -m tests.mpi.supervised SIZE DIRECTORY NAME...`` runs them over ranks.
+
+With AT=WHAT:RANK:CALL in the environment this happens in the so-maniest training of the rank: WHAT is the number of a
+signal that the rank gets, or ``wrong``: an error in what no user has written.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from tests.manager.toys import Walk, networks, trainables, weights
+
+from shoal import search
+from shoal.errors import StudyError
+from shoal.manager.native import NativeWorker
+from shoal.manager.worker import TrainableWorker
+from shoal.space import Float
+
+RANK = int(os.environ.get("PMI_RANK", 0))
+PBT = search.PBT(6, epochs=12, interval_epochs=2, quantile=0.4, synchronous=False)
+STRUCTURE = search.PBT(
+    6, epochs=8, interval_epochs=2, quantile=0.5, explore={"depth": search.Resample(0.8)}, synchronous=False
+)
+
+
+class Slow(Walk):
+    """On the rank that the environment calls slow; says where it was trained."""
+
+    def train(self, until):
+        time.sleep(1.5 if os.environ.get("SLOW") == str(RANK) else 0.01)
+        return {**super().train(until), "rank": RANK}
+
+
+class Fails(Walk):
+    """In one trial, by what the environment says."""
+
+    def setup(self, config, seed, trial):
+        super().setup(config, seed, trial)
+        self.trial = trial
+
+    def train(self, until):
+        time.sleep(0.02)
+        if self.trial == 9 and os.environ["FAILS"] == "train":
+            raise ValueError("no")
+        return super().train(until)
+
+    def save(self):
+        if self.trial == 9 and os.environ["FAILS"] == "save":
+            raise ValueError("no")
+        return super().save()
+
+
+def measured(metrics):
+    return metrics["score"] if os.environ["FAILS"] != "metric" else 1 / 0
+
+
+STUDIES = {
+    "asha": (networks, {"strategy": search.ASHA(14, max_epochs=9), "rows": 5}),
+    "asha-stopping": (networks, {"strategy": search.ASHA(14, max_epochs=9, mode="stopping"), "rows": 5}),
+    "lcm": (networks, {"strategy": search.LCM(12, epochs=6, split=0.3), "rows": 4}),
+    "median": (networks, {"strategy": search.Median(12, epochs=5), "rows": 4}),
+    "dehb": (networks, {"strategy": search.DEHB(max_epochs=9, rounds=2), "rows": 6}),
+    "random": (networks, {"strategy": search.Random(9, epochs=3), "metric": ["accuracy", "parameters"], "rows": 4}),
+    "genetic": (networks, {"strategy": search.Full(12, epochs=2, sampler="genetic"), "rows": 4}),
+    "pbt": (networks, {"strategy": PBT, "rows": 4}),
+    "pbt-structure": (networks, {"strategy": STRUCTURE, "rows": 4}),
+    "walk": (trainables, {"strategy": search.ASHA(20, max_steps=600, min_steps=60), "rows": 4}),
+    "walk-pbt": (
+        trainables,
+        {"strategy": search.PBT(6, steps=900, interval=90, quantile=0.4, synchronous=False), "rows": 4},
+    ),
+    "halving": (networks, {"strategy": search.SuccessiveHalving(12, max_epochs=9), "rows": 5}),
+    "demes": (networks, {"strategy": search.Genetic(6, 4, epochs=2, demes=2, inherit_weights=True), "rows": 4}),
+    "slow": (
+        trainables,
+        {
+            "strategy": search.Random(60, steps=120),
+            "factory": Slow,
+            "space": {"lr": Float(0.05, 0.5)},
+            "snapshot_interval": 0.2,
+        },
+    ),
+    "fails": (trainables, {"strategy": search.Random(40, steps=120), "factory": Fails, "metric": measured}),
+}
+
+
+def make(name, directory, form="supervised"):
+    kind, changes = STUDIES[name]
+    return kind(Path(directory) / name, form=form, **changes)
+
+
+def work():
+    """Count the trainings of this rank, and let happen in them what shall."""
+    calls = []
+    what, rank, number = os.environ.get("AT", "::").split(":")
+
+    def counted(train):
+        def call(self, targets):
+            calls.append(targets)
+            if rank == str(RANK) and len(calls) == int(number):
+                if what == "wrong":
+                    raise ZeroDivisionError(f"on rank {rank}")
+                os.kill(os.getpid(), int(what))
+            return train(self, targets)
+
+        return call
+
+    for kind in (NativeWorker, TrainableWorker):
+        kind.train = counted(kind.train)
+    return calls
+
+
+if __name__ == "__main__":
+    from mpi4py import MPI
+
+    comm = MPI.COMM_WORLD
+    size, directory, *names = sys.argv[1:]
+    assert (comm.size, comm.rank) == (int(size), RANK)
+    calls = work()
+    for name in names:
+        try:
+            result = make(name, directory).run(progress=False, comm=comm)
+        except StudyError as error:
+            sys.stdout.write(str(error).partition("; its config")[0] + "\n")  # in one piece, beside other ranks
+            break
+        found = comm.allgather((result.best.id, result.best.score, weights(result)))
+        assert all(each == found[0] for each in found), "every rank has the same result"
+    assert len(names) == 1 or all(comm.allgather(len(calls))), "every rank trains"

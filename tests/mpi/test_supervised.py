@@ -1,0 +1,136 @@
+"""Supervised studies: nobody waits, and what a trial trains to is what it would train to alone."""
+
+import signal
+
+import pytest
+from tests.mpi.ranks import finish, needs_mpi, on_ranks, start
+from tests.mpi.supervised import STUDIES, make
+
+from shoal.manager import StudyRecord
+from shoal.manager.journal import encode, read_journal
+from shoal.manager.replay import replay
+
+pytestmark = needs_mpi
+
+ALL = sorted(STUDIES.keys() - {"slow", "fails"})
+PROGRAM = "-m", "tests.mpi.supervised"
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+def test_all_kinds_of_strategies(ranks, tmp_path):
+    on_ranks(ranks, *PROGRAM, ranks, tmp_path, *ALL, limit=120)
+    for name in ALL:
+        check(name, tmp_path)
+
+
+def check(name, directory):
+    """The strategy lives through the journal to its end, and each curve is what the trial trains to alone."""
+    study, record = make(name, directory), StudyRecord()
+    strategy = study._settings.bind()
+    replay(read_journal(directory / name), record, strategy)  # refuses reports that are not at their ``until``
+    assert record.ended
+    assert strategy.finished
+    assert len(record.trials) >= study.plan.trials
+    assert sorted(record.trials) == list(range(len(record.trials)))
+    assert not any(trial.alive for trial in record.trials.values())
+    for trial in record.trials.values():
+        if not trial.parents:
+            check_curve(study, trial)
+    again = study.replay()
+    assert again.metrics
+    assert {**again.metrics, "rank": 0} == {**again.recorded, "rank": 0}
+    if "pbt" in name:
+        assert any(trial.parents for trial in record.trials.values()), name
+
+
+def check_curve(study, trial):
+    """A curve may end with a divergence, which has no point."""
+    worker = study._task.worker(1, study.plan.unit, study._settings.seed, needs=())
+    worker.start(trial.id, study._settings.space.check(trial.config))
+    for progress, metrics in trial.curve:
+        again = worker.train({trial.id: progress})[trial.id]
+        names = again.keys() - {"rank"}
+        assert [again[name] for name in names] == [metrics[name] for name in names], (trial.id, progress)
+    assert [report.progress for report in trial.reports if not report.diverged] == [
+        progress for progress, _ in trial.curve if progress in {report.progress for report in trial.reports}
+    ]
+
+
+@pytest.mark.parametrize("slow", [0, 1, 2])
+def test_nobody_waits_for_a_slow_rank(slow, tmp_path):
+    """Not for rank 0 either, which decides. Each piece of training takes 1.5 s there, and 0.01 s elsewhere."""
+    on_ranks(3, *PROGRAM, 3, tmp_path, "slow", SLOW=str(slow))
+    check("slow", tmp_path)
+    record = StudyRecord.read(tmp_path / "slow")
+    trained = [trial.curve[-1][1]["rank"] for trial in record.trials.values()]
+    assert trained.count(slow) <= 3
+    events = [line.event for line in read_journal(tmp_path / "slow")]
+    points = [event["metrics"]["rank"] for event in events if event["event"] in ("point", "report")]
+    first = points.index(slow)
+    assert first > 20, "many have trained before the slow one came to its first point"
+    snapshots = [i for i, event in enumerate(events) if event["event"] == "snapshot"]
+    assert any(slow not in points[:before] and before for before in snapshots), "snapshots waited for the slow one"
+
+
+@pytest.mark.parametrize(
+    ("name", "rank", "call"), [("asha", 0, 3), ("pbt", 1, 4), ("walk-pbt", 2, 8), ("pbt-structure", 0, 3)]
+)
+def test_killed_and_resumed(name, rank, call, tmp_path):
+    """A rank is killed and the job with it, twice on other numbers of ranks; then one gets SIGTERM."""
+    for number, ranks in ((signal.SIGKILL, 3), (signal.SIGKILL, 4), (signal.SIGTERM, 2)):
+        at = f"{int(number)}:{min(rank, ranks - 1)}:{call}"
+        code, _, errors = finish(start(ranks, *PROGRAM, ranks, tmp_path, name, AT=at))
+        assert code not in (0, None), "the study was longer than that"
+        if number == signal.SIGTERM:
+            assert code == 128 + number, errors
+            assert errors.count("Stopped after") == 1
+            assert read_journal(tmp_path / name)[-1].event["event"] == "snapshot"
+    kept = [encode(line.event) for line in read_journal(tmp_path / name)]
+    on_ranks(4, *PROGRAM, 4, tmp_path, name)
+    assert [encode(line.event) for line in read_journal(tmp_path / name)][: len(kept)] == kept, "nothing was lost"
+    check(name, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "number"), [("pbt", signal.SIGTERM), ("walk", signal.SIGKILL)])
+def test_goes_on_in_one_process(name, number, tmp_path):
+    """After a kill from a snapshot that was taken while trials trained, some of them for the first time."""
+    code, _, _ = finish(start(3, *PROGRAM, 3, tmp_path, name, AT=f"{int(number)}:1:4"))
+    assert code not in (0, None)
+    lines = len(read_journal(tmp_path / name))
+    make(name, tmp_path).run(progress=False)
+    assert len(read_journal(tmp_path / name)) > lines / 2
+    check(name, tmp_path)
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+@pytest.mark.parametrize(
+    ("fails", "said"),
+    [
+        ("train", "trial 9, train(until=60): ValueError: no"),
+        ("save", "trial 9, save(): ValueError: no"),
+        ("metric", "trial "),
+    ],
+)
+def test_what_fails_the_study_fails_it_on_all_ranks(fails, said, ranks, tmp_path):
+    code, out, errors = finish(start(ranks, *PROGRAM, ranks, tmp_path, "fails", FAILS=fails), 30)
+    assert code == 0, errors
+    assert len(out.splitlines()) == ranks
+    assert all(line.startswith(said) for line in out.splitlines())
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_an_exception_of_one_rank_ends_the_job(rank, tmp_path):
+    code, _, errors = finish(start(3, *PROGRAM, 3, tmp_path, "asha", AT=f"wrong:{rank}:3"), 30)
+    assert code not in (0, None)
+    assert f"ZeroDivisionError: on rank {rank}" in errors
+    assert "Traceback" in errors
+
+
+def test_the_form_follows_the_strategy_unless_it_is_named():
+    supervised = [name for name in ALL if make(name, "nowhere", form=None)._settings.supervised(2)]
+    assert sorted(set(ALL) - set(supervised)) == ["demes", "halving"]
+    assert not any(make(name, "nowhere", form=None)._settings.supervised(1) for name in ALL)
+    assert not any(make(name, "nowhere", form="replicated")._settings.supervised(2) for name in ALL)
+    assert all(make(name, "nowhere")._settings.supervised(1) for name in ALL)
+    with pytest.raises(ValueError, match=r"^form: must be one of replicated, supervised; got 'central'$"):
+        make("asha", "nowhere", form="central")
