@@ -24,11 +24,19 @@ STRUCTURE = search.PBT(
 )
 
 
+def wait(what):
+    time.sleep(1.5 if os.environ.get("SLOW") == f"{what} {RANK}" else 0.01)
+
+
 class Slow(Walk):
-    """On the rank that the environment calls slow; says where it was trained."""
+    """On the rank that the environment calls slow, in what it says; says where it was trained."""
+
+    def setup(self, config, seed, trial):
+        wait("setup")
+        super().setup(config, seed, trial)
 
     def train(self, until):
-        time.sleep(1.5 if os.environ.get("SLOW") == str(RANK) else 0.01)
+        wait("train")
         return {**super().train(until), "rank": RANK}
 
 
@@ -55,6 +63,7 @@ def measured(metrics):
     return metrics["score"] if os.environ["FAILS"] != "metric" else 1 / 0
 
 
+SLOW = {"strategy": search.Random(60, steps=120), "factory": Slow, "space": {"lr": Float(0.05, 0.5)}}
 STUDIES = {
     "asha": (networks, {"strategy": search.ASHA(14, max_epochs=9), "rows": 5}),
     "asha-stopping": (networks, {"strategy": search.ASHA(14, max_epochs=9, mode="stopping"), "rows": 5}),
@@ -72,15 +81,8 @@ STUDIES = {
     ),
     "halving": (networks, {"strategy": search.SuccessiveHalving(12, max_epochs=9), "rows": 5}),
     "demes": (networks, {"strategy": search.Genetic(6, 4, epochs=2, demes=2, inherit_weights=True), "rows": 4}),
-    "slow": (
-        trainables,
-        {
-            "strategy": search.Random(60, steps=120),
-            "factory": Slow,
-            "space": {"lr": Float(0.05, 0.5)},
-            "snapshot_interval": 0.2,
-        },
-    ),
+    "slow-train": (trainables, {**SLOW, "snapshot_interval": 0.2}),
+    "slow-setup": (trainables, {**SLOW, "snapshot_interval": 30.0}),  # a snapshot waits for a set-up
     "fails": (trainables, {"strategy": search.Random(40, steps=120), "factory": Fails, "metric": measured}),
 }
 

@@ -34,8 +34,8 @@ interval_epochs = 2
 
 @pytest.fixture
 def study(tmp_path):
-    def write(epochs=4):
-        (tmp_path / "study.toml").write_text(STUDY.replace("EPOCHS", str(epochs)))
+    def write(epochs=4, form="replicated"):
+        (tmp_path / "study.toml").write_text(f'form = "{form}"\n' + STUDY.replace("EPOCHS", str(epochs)))
         return tmp_path
 
     return write
@@ -53,9 +53,10 @@ def test_run_speaks_once(study):
 
 
 @needs_mpi
+@pytest.mark.parametrize("form", ["replicated", "supervised"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_to_the_launcher_stops_after_the_round(number, study):
-    directory = study(epochs=400)
+def test_a_signal_to_the_launcher_stops_after_the_round(number, form, study):
+    directory = study(400, form)
     process = start(2, "-m", "shoal", "run", "study.toml", cwd=directory)
     journal = directory / "runs" / "study" / FILE
     wait_for(lambda: journal.exists() and '"report"' in journal.read_text())

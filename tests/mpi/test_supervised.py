@@ -12,7 +12,7 @@ from shoal.manager.replay import replay
 
 pytestmark = needs_mpi
 
-ALL = sorted(STUDIES.keys() - {"slow", "fails"})
+ALL = sorted(STUDIES.keys() - {"slow-train", "slow-setup", "fails"})
 PROGRAM = "-m", "tests.mpi.supervised"
 
 
@@ -56,20 +56,22 @@ def check_curve(study, trial):
     ]
 
 
-@pytest.mark.parametrize("slow", [0, 1, 2])
-def test_nobody_waits_for_a_slow_rank(slow, tmp_path):
-    """Not for rank 0 either, which decides. Each piece of training takes 1.5 s there, and 0.01 s elsewhere."""
-    on_ranks(3, *PROGRAM, 3, tmp_path, "slow", SLOW=str(slow))
-    check("slow", tmp_path)
-    record = StudyRecord.read(tmp_path / "slow")
+@pytest.mark.parametrize(("what", "slow"), [("train", 0), ("train", 1), ("train", 2), ("setup", 0)])
+def test_nobody_waits_for_a_slow_rank(what, slow, tmp_path):
+    """Not for rank 0 either, which decides. A training, or a set-up, takes 1.5 s there, and 0.01 s elsewhere."""
+    name = f"slow-{what}"
+    on_ranks(3, *PROGRAM, 3, tmp_path, name, SLOW=f"{what} {slow}")
+    check(name, tmp_path)
+    record = StudyRecord.read(tmp_path / name)
     trained = [trial.curve[-1][1]["rank"] for trial in record.trials.values()]
     assert trained.count(slow) <= 3
-    events = [line.event for line in read_journal(tmp_path / "slow")]
-    points = [event["metrics"]["rank"] for event in events if event["event"] in ("point", "report")]
-    first = points.index(slow)
-    assert first > 20, "many have trained before the slow one came to its first point"
-    snapshots = [i for i, event in enumerate(events) if event["event"] == "snapshot"]
-    assert any(slow not in points[:before] and before for before in snapshots), "snapshots waited for the slow one"
+    assert set(trained) == {0, 1, 2}
+    events = [line.event for line in read_journal(tmp_path / name)]
+    ranks = [event["metrics"]["rank"] if event["event"] in ("point", "report") else None for event in events]
+    before = ranks.index(slow)
+    assert len([rank for rank in ranks[:before] if rank is not None]) > 20, "others had trained much by its first point"
+    if what == "train":
+        assert "snapshot" in [event["event"] for event in events[:before]], "nor does a snapshot wait"
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """One rank of a supervised study: it carries out what rank 0 tells it, and says when its trials are trained.
 
-The thread that speaks to other ranks looks for messages, at most half a millisecond apart. Training runs aside, and the
-core lets go of Python's lock, so a rank that trains still hears, and hands over states. Only what changes trials has to
-wait for the end of a training, so rank 0 tells that to ranks that do not train.
+The thread that speaks to other ranks looks for messages, at most half a millisecond apart. What the worker does, which
+may be a user's code, runs beside it, and the core lets go of Python's lock while it trains: so a rank that trains still
+hears, and hands over states. Only what changes trials has to wait for the end of a training, so rank 0 tells that to
+ranks that do not train.
 
 A trial's state is the one at the last point that rank 0 knows of: before a training copies are made, of every trial
 here, and they serve until rank 0 has taken note of what came out. So states can be had at any time: by heirs elsewhere,
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, TypeVar
 
 from shoal.errors import StudyError
 from shoal.manager.held import Held, held
@@ -24,6 +26,8 @@ from shoal.manager.snapshot import Snapshot, State
 from shoal.manager.transport import Message, Transport
 from shoal.manager.worker import LocalWorker
 from shoal.search.protocol import Config
+
+_T = TypeVar("_T")
 
 
 class Agent:
@@ -42,28 +46,33 @@ class Agent:
         self._kept: dict[int, State] = {}  # by key
         self._leaving: list[int] = []  # trials that were stopped while others train
         self._training: Aside[Trained] | None = None
+        self._doing: Aside[Any] | None = None  # what was told last, where that is up to the worker
         self._failed = False
         self.left = False
 
-    def start(self, trial: int, config: Config) -> None:
+    def start(self, trial: int, config: Config) -> bool:
         """Make a fresh trial."""
-        self.worker.start(trial, config)
+        if not self._beside(lambda: self.worker.start(trial, config)):
+            return False
         self._states[trial] = {}
+        return True
 
-    def restore(self, trial: int, config: Config, key: int) -> None:
+    def restore(self, trial: int, config: Config, key: int) -> bool:
         """Make a trial that goes on from a state that is kept here."""
+        if not self._beside(lambda: self.worker.restore(trial, config, self._kept[key])):
+            return False
         self._states[trial] = self._kept[key]
-        self.worker.restore(trial, config, self._kept[key])
+        return True
 
-    def adopt(self, heir: int, config: Config, donor: int, donor_config: Config, key: int) -> None:
+    def adopt(self, heir: int, config: Config, donor: int, donor_config: Config, key: int) -> bool:
         """Replace a trial's state by one that is kept here."""
-        self.worker.adopt(heir, config, donor, donor_config, self._kept[key])
         self._states[heir] = None
+        return bool(self._beside(lambda: self.worker.adopt(heir, config, donor, donor_config, self._kept[key])))
 
-    def set(self, trial: int, config: Config) -> None:
+    def set(self, trial: int, config: Config) -> bool:
         """Change what is hot in a trial's config."""
-        self.worker.set(trial, config)
         self._states[trial] = None
+        return bool(self._beside(lambda: self.worker.set(trial, config)))
 
     def stop(self, trial: int) -> None:
         """Forget a trial."""
@@ -72,9 +81,12 @@ class Agent:
         if self._training is None:
             self._forget_trials()
 
-    def keep(self, trial: int, key: int) -> None:
+    def keep(self, trial: int, key: int) -> bool:
         """Keep a trial's state."""
-        self._kept[key] = self._state(trial)
+        if not self._copied([trial]):
+            return False
+        self._kept[key] = self._states[trial] or {}
+        return True
 
     def forget(self, key: int) -> None:
         """Let go of a state."""
@@ -89,11 +101,12 @@ class Agent:
         """Go on when a state that was sent to this rank is here."""
         return key in self._kept
 
-    def train(self, targets: dict[int, int]) -> None:
+    def train(self, targets: dict[int, int]) -> bool:
         """Begin to train some of the trials here to their targets; no other training may be under way."""
-        for trial in self._states:
-            self._state(trial)
+        if not self._copied(self._states):
+            return False
         self._training = Aside(lambda: self._trained(targets))
+        return True
 
     def noted(self, trials: Collection[int]) -> None:
         """From now on these trials' states are those that the last training led to."""
@@ -157,8 +170,8 @@ class Agent:
         return done
 
     def rest(self) -> None:
-        """Wait for the end of a training, whatever it comes to."""
-        until(lambda: self._training is None or self._training.done, lambda: False)
+        """Wait for the end of what was begun, whatever it comes to."""
+        until(lambda: all(each is None or each.done for each in (self._training, self._doing)), lambda: False)
 
     def _next(self) -> bool:
         call, given, named = self._calls[0]
@@ -184,11 +197,28 @@ class Agent:
         while self._leaving:
             self.worker.stop(self._leaving.pop())
 
-    def _state(self, trial: int) -> State:
-        state = self._states[trial]
-        if state is None:
-            state = self._states[trial] = self.worker.state(trial)
-        return state
+    def _copied(self, trials: Iterable[int]) -> bool:
+        """Copy the states of these trials that have changed."""
+        changed = [trial for trial in trials if self._states[trial] is None]
+        if not changed:
+            return True
+        done = self._beside(lambda: {trial: self.worker.state(trial) for trial in changed})
+        for states in done:
+            self._states |= states
+        return bool(done)
+
+    def _beside(self, call: Callable[[], _T]) -> list[_T]:
+        """Let the worker do something; return what came of it, or nothing, and then this has to be asked again.
+
+        Until then nothing that was told later begins. It may be a user's code and take its time, for which others would
+        have to wait, if it were done in this thread.
+        """
+        if self._doing is None:
+            self._doing = Aside(call)
+        if not self._doing.done:
+            return []
+        doing, self._doing = self._doing, None
+        return [doing.result()]
 
     def _held(self, place: Place) -> Held:
         return Held(place.rank, self._kept.get(place.key, {}) if place.rank == self._transport.rank else {})
