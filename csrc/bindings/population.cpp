@@ -1,6 +1,9 @@
 #include "shoal/population.h"
 
 #include <algorithm>
+#include <string>
+#include <tuple>
+#include <vector>
 
 #include "bindings.h"
 #include "device_array.h"
@@ -127,6 +130,19 @@ void bind_population(py::module_& module) {
       .def("inherit", &inherit, py::arg("source"), py::arg("target"))
       .def("crossover", &Population::crossover, py::arg("heirs"), py::arg("first"), py::arg("second"), py::arg("rate"))
       .def("mutate", &Population::mutate, py::arg("rows"), py::arg("scale"))
+      .def("cross_hyperparameters", &Population::cross_hyperparameters, py::arg("heirs"), py::arg("first"),
+           py::arg("second"), py::arg("rate"))
+      .def(
+          "perturb",
+          [](Population& population, const std::vector<std::int64_t>& rows,
+             const std::vector<std::tuple<std::string, double, double, bool>>& ranges,
+             const std::vector<double>& factors, double resample) {
+            Perturbation how{.factors = factors, .resample = resample};
+            for (const auto& [name, low, high, log] : ranges) how.ranges.push_back({name, low, high, log});
+            population.perturb(rows, how);
+          },
+          py::arg("rows"), py::arg("ranges"), py::arg("factors"), py::arg("resample"))
+      .def("hyperparameters", &Population::hyperparameters, py::arg("row"), py::return_value_policy::copy)
       .def("fit", &fit, py::arg("data"), py::arg("steps").noconvert(), py::arg("record"))
       .def("steps_to_epoch", &Population::steps_to_epoch, py::arg("row"), py::arg("samples"), py::arg("epoch"))
       .def("evaluate", &evaluate, py::arg("data"), py::arg("rows"))

@@ -16,7 +16,9 @@ enum class Purpose : std::uint32_t {
   dropout = 3,
   augment = 4,
   crossover = 5,
-  mutation = 6
+  mutation = 6,
+  cross_hyperparameters = 7,
+  perturb_hyperparameters = 8
 };
 
 struct PhiloxKey {

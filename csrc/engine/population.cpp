@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/engine.h"
+#include "engine/hot.h"
 #include "engine/inherit.h"
 #include "shoal/error.h"
 
@@ -19,6 +20,19 @@ void check_place(std::int64_t row, const Counters& counters, std::int64_t sample
   require(counters.offset < samples, "member " + std::to_string(row) + " stands at sample " +
                                          std::to_string(counters.offset) + " of its pass, the dataset has " +
                                          std::to_string(samples));
+}
+
+// Of 2^32, for a draw to be below it.
+std::uint64_t share_of(double rate) {
+  require(rate >= 0 && rate <= 1, "rate must be in [0, 1], got " + std::to_string(rate));
+  return static_cast<std::uint64_t>(std::llround(std::ldexp(rate, 32)));
+}
+
+void check_parents(const std::vector<std::int64_t>& heirs, const std::vector<std::int64_t>& first,
+                   const std::vector<std::int64_t>& second) {
+  require(heirs.size() == first.size() && heirs.size() == second.size(),
+          "crossover has " + std::to_string(heirs.size()) + " heirs, " + std::to_string(first.size()) + " first and " +
+              std::to_string(second.size()) + " second parents, expected as many");
 }
 
 std::unique_ptr<Engine> make_engine(Loss loss, const Options& options) {
@@ -127,11 +141,8 @@ void Population::copy(const std::vector<std::int64_t>& source, const std::vector
 
 void Population::crossover(const std::vector<std::int64_t>& heirs, const std::vector<std::int64_t>& first,
                            const std::vector<std::int64_t>& second, double rate) {
-  require(heirs.size() == first.size() && heirs.size() == second.size(),
-          "crossover has " + std::to_string(heirs.size()) + " heirs, " + std::to_string(first.size()) + " first and " +
-              std::to_string(second.size()) + " second parents, expected as many");
-  require(rate >= 0 && rate <= 1, "rate must be in [0, 1], got " + std::to_string(rate));
-  const auto share = static_cast<std::uint64_t>(std::llround(std::ldexp(rate, 32)));
+  check_parents(heirs, first, second);
+  const std::uint64_t share = share_of(rate);
   std::vector<Descent> descents;
   for (std::size_t i = 0; i < heirs.size(); ++i) {
     Member& heir = impl_->heir(heirs[i], "an heir", heirs);
@@ -149,6 +160,34 @@ void Population::mutate(const std::vector<std::int64_t>& rows, double scale) {
   std::vector<Member*> members;
   for (const std::int64_t row : rows) members.push_back(&impl_->heir(row, "to be mutated", rows));
   impl_->engine->mutate(members, scale);
+}
+
+void Population::cross_hyperparameters(const std::vector<std::int64_t>& heirs, const std::vector<std::int64_t>& first,
+                                       const std::vector<std::int64_t>& second, double rate) {
+  check_parents(heirs, first, second);
+  const std::uint64_t share = share_of(rate);
+  std::vector<Hyperparameters> crossed;
+  for (std::size_t i = 0; i < heirs.size(); ++i) {
+    const Member& heir = impl_->heir(heirs[i], "an heir", heirs);
+    const Hyperparameters &one = impl_->at(first[i]).hyperparameters, &two = impl_->at(second[i]).hyperparameters;
+    const Hyperparameters child = cross(one, two, share, heir.key, static_cast<std::uint32_t>(heir.counters().step));
+    crossed.push_back(checked(child, *heir.program));
+  }
+  for (std::size_t i = 0; i < heirs.size(); ++i) impl_->at(heirs[i]).hyperparameters = std::move(crossed[i]);
+}
+
+void Population::perturb(const std::vector<std::int64_t>& rows, const Perturbation& how) {
+  check(how);
+  for (const std::int64_t row : rows) {
+    const Member& member = impl_->heir(row, "to be perturbed", rows);
+    for (const auto end : {&HotRange::low, &HotRange::high})
+      checked(at_end(member.hyperparameters, how, end), *member.program);
+  }
+  for (const std::int64_t row : rows) {
+    Member& member = impl_->at(row);
+    const auto step = static_cast<std::uint32_t>(member.counters().step);
+    member.hyperparameters = shoal::perturb(member.hyperparameters, how, member.key, step);
+  }
 }
 
 std::vector<InheritedLayer> Population::inherit(std::int64_t source, std::int64_t target) {

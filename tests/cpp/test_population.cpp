@@ -255,6 +255,25 @@ TEST_CASE("wrong arguments are refused and change nothing") {
   CHECK(p.counters(0).step == 1);
 }
 
+TEST_CASE("hyperparameters are crossed and perturbed, whole numbers staying whole, or nothing changes") {
+  Population p({5}, Optimizer::sgd, Loss::cross_entropy);
+  for (std::uint32_t id = 0; id < 3; ++id) p.add(mlp(70, 2), rates(0.1f * static_cast<float>(id + 1), 16 << id), id);
+  p.cross_hyperparameters({0, 1}, {1, 2}, {1, 0}, 0);
+  CHECK(p.hyperparameters(0).lr == 0.2f);
+  CHECK(p.hyperparameters(1).batch_size == 64);
+  const Bytes before = bytes(p, 2);
+  p.perturb({2}, {.ranges = {{"lr", 0.05, 0.25}, {"batch_size", 1, 100}}, .factors = {1.001}});
+  CHECK(p.hyperparameters(2).lr == 0.25f);  // 0.3 is clipped
+  CHECK(p.hyperparameters(2).batch_size == 65);
+  CHECK(bytes(p, 2) == before);
+  for (const char* wrong : {"lr_", "nesterov", "batch_size"})
+    CHECK_THROWS_AS(p.perturb({0, 2}, {.ranges = {{"lr", 0.1, 0.1}, {wrong, 0, 0.5}}}), InvalidArgument);
+  CHECK_THROWS_AS(p.perturb({0}, {.ranges = {{"lr", 0.1, 0.1}, {"lr", 0.1, 0.1}}}), InvalidArgument);
+  CHECK_THROWS_AS(p.perturb({0}, {.ranges = {{"momentum", 0, 1}}}), InvalidArgument);
+  CHECK_THROWS_AS(p.cross_hyperparameters({0, 0}, {1, 1}, {2, 2}, 0.5), InvalidArgument);
+  CHECK(p.hyperparameters(0).lr == 0.2f);
+}
+
 TEST_CASE("an empty population trains to nothing") {
   const Toy toy(40, 5);
   Population p({5}, Optimizer::sgd, Loss::cross_entropy);

@@ -92,8 +92,14 @@ def test_members_recombine_as_on_the_cpu_bit_for_bit(network):
     for population in (cpu, gpu):
         population.crossover([0, 1, 2], [1, 2, 0], [0, 0, 3], rate=0.3)
         population.mutate([3, 1], 0.1)
-        population.copy([3, 0], [0, 2])
+        population.copy([3, 0], [0, 2], hyperparameters=True)
+        population.cross_hyperparameters([1, 2], [0, 3], [3, 1], rate=0.5)
+        population.perturb([0, 1, 2, 3], {"lr": (1e-4, 1), "batch_size": (8, 64)}, resample=0.3, log=["lr"])
     assert blocks(cpu) == blocks(gpu)
+    assert [cpu.hyperparameters(member) for member in range(4)] == [gpu.hyperparameters(member) for member in range(4)]
+    np.testing.assert_allclose(
+        gpu.train(labelled(40, shape=shape), 2), cpu.train(labelled(40, shape=shape), 2), rtol=1e-4
+    )
 
 
 def test_a_study_runs(tmp_path):

@@ -47,6 +47,21 @@ struct InheritedLayer {
   bool inherited;
 };
 
+// A hyperparameter that may be perturbed ("lr", "batch_size", ...), and between which values.
+struct HotRange {
+  std::string name;
+  double low, high;
+  bool log = false;  // what is drawn anew is uniform in the logarithm
+};
+
+// Each value is drawn anew within its range with probability `resample`, else multiplied by one of the factors, each
+// equally likely (explore: Jaderberg et al. 2017, arXiv:1711.09846); then it is clipped to the range.
+struct Perturbation {
+  std::vector<HotRange> ranges;
+  std::vector<double> factors = {0.8, 1.2};
+  double resample = 0;
+};
+
 class Population {
  public:
   Population(Shape input, Optimizer optimizer, Loss loss, Options options = {});
@@ -86,6 +101,16 @@ class Population {
   // Adds Gaussian noise to weights and biases: `scale` times the root mean square of the weights of their layer. Optimiser
   // state and running statistics stay. Draws depend on (seed, id, steps so far) alone.
   void mutate(const std::vector<std::int64_t>& rows, double scale);
+
+  // The same for hyperparameters: each one of heirs[i] is that of second[i] with probability `rate`, else that of first[i]
+  // (rate 0: a copy). Weights, counters and id stay. Draws depend on (seed, the heir's id, its steps so far) alone, and
+  // are others than those of `crossover`; a third parent may give the weights. The dropout rates of all layers come together.
+  void cross_hyperparameters(const std::vector<std::int64_t>& heirs, const std::vector<std::int64_t>& first,
+                             const std::vector<std::int64_t>& second, double rate);
+
+  // Perturbs hyperparameters. Whole numbers stay whole, and a factor other than 1 moves them by at least one; a float that is 0
+  // stays 0, unless it is drawn anew. All dropout layers of a member have the same draws. Draws as above.
+  void perturb(const std::vector<std::int64_t>& rows, const Perturbation& how);
 
   // Trains row p for steps[p] steps (0: leave it alone). losses is (P, T), T = ceil(max(steps) / record): the mean
   // training loss of each `record` steps; NaN where a member made no step. A member whose loss is not finite is

@@ -5,7 +5,7 @@ Mirrors ``csrc/include/shoal/optimizer.h``, which has the formulas.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -110,6 +110,21 @@ def per_member(given: Mapping[str, Any], members: int, optimizer: str) -> list[V
         if _is_sequence(value) and len(value) != members:
             raise ValueError(f"{name}: must be one value or one per member ({members}), got {len(value)} values")
     return [{name: v[p] if _is_sequence(v) else v for name, v in given.items()} for p in range(members)]
+
+
+def ranges(
+    bounds: Mapping[str, Sequence[float]], log: Collection[str], optimizer: str
+) -> list[tuple[str, float, float, bool]]:
+    """Return (name, low, high, whether on a log scale) of what is to be perturbed."""
+    check_names(bounds, optimizer)
+    for name, ends in bounds.items():
+        if not _is_sequence(ends) or len(ends) != 2:
+            raise ValueError(f"bounds: {name} must be (low, high), got {ends!r}")
+        if isinstance(_DEFAULTS.get(name), bool):
+            raise ValueError(f"bounds: {name} is true or false, it cannot be perturbed")
+    if isinstance(log, str) or not all(name in bounds for name in log):
+        raise ValueError(f"log: must list names of bounds, {', '.join(bounds)}, got {log!r}")
+    return [(name, low, high, name in log) for name, (low, high) in bounds.items()]
 
 
 def _is_sequence(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -62,6 +63,17 @@ def hyperparameters(values: dict[str, Any]) -> _core.Hyperparameters:
     for name, value in values.items():
         setattr(result, name, value)
     return result
+
+
+def values(held: _core.Hyperparameters, names: Iterable[str]) -> dict[str, Any]:
+    """Return what the core has under these names; of float32 the shortest decimals, which are what users wrote."""
+    return {name: _plain(getattr(held, name)) for name in names}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Sequence):
+        return tuple(map(_plain, value))
+    return float(str(np.float32(value))) if isinstance(value, float) else value
 
 
 def network(sequential: nn.Sequential) -> _core.Network:

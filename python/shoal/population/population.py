@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import product
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -249,15 +250,25 @@ class Population:
         core = self._built_for(array.shape[1:], "x")
         return core.predict(native.inputs(array, *self._normalisation), row)
 
-    def copy(self, source: Rows, target: Rows) -> None:
-        """Give target[i] the weights, optimiser state and counters of source[i]; it keeps its hyperparameters and id.
+    def copy(self, source: Rows, target: Rows, *, hyperparameters: bool = False) -> None:
+        """Give target[i] the weights, optimiser state and counters of source[i]; it keeps its id.
 
         All sources are read before any target is written.
+
+        Args:
+            source: The rows to copy.
+            target: The rows to overwrite.
+            hyperparameters: Whether these are copied too; else a target keeps its own.
 
         Raises:
             ValueError: There is no such member, a target appears twice, or the two differ in structure.
         """
-        self._built().copy(arguments.rows(source, self.members), arguments.rows(target, self.members))
+        core, given = self._built(), rules.boolean(hyperparameters, "hyperparameters")
+        sources, targets = arguments.rows(source, self.members), arguments.rows(target, self.members)
+        core.copy(sources, targets)
+        if given:
+            core.cross_hyperparameters(targets, sources, sources, 0.0)
+            self._read_hyperparameters(targets)
 
     def inherit(self, source: int, target: int) -> dict[str, bool]:
         """Give ``target`` what fits of ``source``, whose network may be another; it keeps its hyperparameters and id.
@@ -302,6 +313,69 @@ class Population:
             ValueError: There is no such member, one appears twice, or ``scale`` is negative or not finite.
         """
         self._built().mutate(arguments.rows(members, self.members), scale)
+
+    def cross_hyperparameters(self, heirs: Rows, first: Rows, second: Rows, rate: float = 0.5) -> None:
+        """Mix two parents' hyperparameters: heirs[i] takes each from second[i] with ``rate``, else from first[i].
+
+        Weights, counters and ids stay. The draws are others than those of `crossover`, so hyperparameters come from two
+        parents and weights from these or a third. ``dropout`` is one hyperparameter, whatever the number of layers.
+        What is drawn depends on the seed, the heir's id and its steps so far alone. All parents are read before any
+        heir is written.
+
+        Args:
+            heirs: The rows to change.
+            first: As many rows.
+            second: As many rows.
+            rate: Probability of the second's, in [0, 1].
+
+        Raises:
+            ValueError: There is no such member, an heir appears twice, ``rate`` is not in [0, 1], or the heir has
+                another number of dropout layers; nothing is changed then.
+        """
+        rows = arguments.rows(heirs, self.members)
+        one, two = arguments.rows(first, self.members), arguments.rows(second, self.members)
+        self._built().cross_hyperparameters(rows, one, two, rate)
+        self._read_hyperparameters(rows)
+
+    def perturb(
+        self,
+        members: Rows,
+        bounds: Mapping[str, Sequence[float]],
+        *,
+        factors: Sequence[float] = (0.8, 1.2),
+        resample: float = 0.0,
+        log: Collection[str] = (),
+    ) -> None:
+        """Explore hyperparameters as population based training does (Jaderberg et al. 2017, arXiv:1711.09846).
+
+        Each one named is drawn anew within its bounds with the probability ``resample``, else multiplied by one of the
+        factors; then it is clipped to the bounds. What the source leaves open: whole numbers are rounded to the
+        nearest, and a factor other than 1 moves them by at least one; 0 stays 0 unless it is drawn anew; the dropout
+        rates of a member share their draws. What is drawn depends on the seed, the member's id and its steps so far
+        alone, so members are perturbed once between two trainings.
+
+        Args:
+            members: The rows to change.
+            bounds: Name -> (low, high), inclusive: ``{"lr": (1e-4, 1), "batch_size": (16, 256)}``.
+            factors: One or more numbers above 0, each equally likely.
+            resample: In [0, 1].
+            log: The names that are drawn anew uniformly in the logarithm.
+
+        Raises:
+            ValueError: There is no such member or name, one appears twice, or an argument breaks its rule; nothing is
+                changed then.
+        """
+        rows, core = arguments.rows(members, self.members), self._built()
+        ranges = hot.ranges(bounds, log, self._optimizer)
+        for name, low, high, _ in ranges:
+            for row, end in product(rows, (low, high)):
+                hot.check({name: end}, self._networks[row], f"bounds of member {row}")
+        core.perturb(rows, ranges, list(factors), resample)
+        self._read_hyperparameters(rows)
+
+    def _read_hyperparameters(self, rows: Sequence[int]) -> None:
+        for row in rows:
+            self._values[row] = native.values(self._built().hyperparameters(row), self._values[row])
 
     def set(self, members: Rows, **values: Any) -> None:
         """Change hyperparameters between steps: ``pop.set(7, lr=0.01)``, ``pop.set([1, 2], lr=[0.1, 0.2])``.
