@@ -8,6 +8,7 @@ from tests.manager.toys import Walk, trainables
 from shoal.errors import StudyError
 from shoal.manager.job import job
 from shoal.manager.ranked import RankedWorker
+from shoal.manager.store import Store
 
 
 class Fails(Walk):
@@ -35,16 +36,30 @@ def break_rank(rank):
     RankedWorker.train = broken
 
 
+def fill_disk(rank):
+    """The second snapshot finds no room there."""
+    write = Store.write
+
+    def full(self, *arguments):
+        if MPI.COMM_WORLD.rank == rank and self._number == 1:
+            raise OSError(28, "No space left on device")
+        write(self, *arguments)
+
+    Store.write = full
+
+
 def by_rank(metrics):
     """What no two ranks agree on."""
     return metrics["score"] * (-1) ** MPI.COMM_WORLD.rank
 
 
-AGREED = {"trainable": {"factory": Fails}, "metric": {"metric": by_rank}}
+AGREED = {"trainable": {"factory": Fails}, "metric": {"metric": by_rank}, "disk": {}}
 
 if __name__ == "__main__":
     how, directory = sys.argv[1:]
     if how in AGREED:
+        if how == "disk":
+            fill_disk(1)
         try:
             trainables(directory, rows=6, **AGREED[how]).run(progress=False, comm=MPI.COMM_WORLD)
         except StudyError as error:

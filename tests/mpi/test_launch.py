@@ -1,6 +1,7 @@
 """``mpiexec ... shoal run``: one voice, the right exit code, and nobody hangs."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -125,6 +126,7 @@ def test_an_exception_of_one_rank_ends_the_job(launch, tmp_path):
     [
         ("trainable", "trial 4, train(until=60): ValueError: no"),
         ("metric", "rank 1 has decided otherwise than rank 0: a sampler or a metric of your own must return the same"),
+        ("disk", f"rank 1 on {platform.node()}: [Errno 28] No space left on device; all ranks must share /"),
     ],
 )
 def test_what_fails_the_study_fails_it_on_all_ranks(how, said, tmp_path):

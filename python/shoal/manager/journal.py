@@ -105,8 +105,9 @@ class Journal:
         self._pending: list[str] = []
 
     def cut(self, end: int) -> None:
-        """Drop what the file has beyond its first ``end`` bytes."""
+        """Drop what the file has beyond its first ``end`` bytes, also on the disk."""
         self._file.truncate(end)
+        os.fsync(self._file.fileno())  # or an old event could come back and speak of a new snapshot
 
     def append(self, event: Event) -> None:
         """Add an event to those that the next ``flush`` writes."""

@@ -15,7 +15,8 @@ The manager keeps its books in a record while it runs; a report reads one from t
     point     trial progress metrics                  a point of the curve between two reports
     report    trial progress score metrics            a point of the curve that the strategy saw; where there are
                                                       several objectives, also objectives
-    snapshot  number file seconds                     all states are on disk
+    snapshot  number file seconds                     all states are on disk; over several ranks also parts: that
+                                                      many files, whose numbers from 1 are the * in file
     end       seconds
 
 ``progress`` and ``until`` count the study's ``unit``. ``score`` is what the strategy ranks by, lower is better; null

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from shoal.errors import StudyError
 from shoal.manager.journal import FILE, Event, Journal, Line, encode, read_journal
-from shoal.manager.snapshot import Snapshot
+from shoal.manager.snapshot import Snapshot, State, write_parts
 
 _SNAPSHOTS = "snapshot-*.safetensors"
 _FREE = ("device", "plan")  # may change while a study goes on
@@ -52,28 +52,43 @@ class Store:
     @contextmanager
     def open(self) -> Iterator[tuple[list[Line], Snapshot]]:
         """Open for writing; yields the events to go on from, none for a new study, and their snapshot."""
+        with self.locked() as lines:
+            lines, snapshot = self.last_snapshot(lines, Snapshot.read)
+            self.begin(lines)
+            yield lines, snapshot
+
+    @contextmanager
+    def locked(self) -> Iterator[list[Line]]:
+        """Open the journal for writing, for this process alone; yields all that it says."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self._journal = Journal(self._path)
         try:
-            lines, snapshot = self._last_snapshot(self._read())
-            self._journal.cut(lines[-1].end if lines else 0)
-            for leftover in self.directory.glob("*.tmp"):
-                leftover.unlink()  # of a write that was killed
-            self._saved, self._cost = time.monotonic(), 0.0
-            yield lines, snapshot
+            yield self._read()
         finally:
             self._journal.close()
 
-    def _last_snapshot(self, lines: list[Line]) -> tuple[list[Line], Snapshot]:
+    def last_snapshot(
+        self, lines: list[Line], read: Callable[[Sequence[Path]], Snapshot]
+    ) -> tuple[list[Line], Snapshot]:
+        """Return the last snapshot whose files ``read`` can read, and the lines up to it."""
         for i, (_, _, event) in reversed(list(enumerate(lines))):
             if event.get("event") == "snapshot":
                 try:
-                    snapshot = Snapshot.read(self.directory / event["file"])
+                    snapshot = read([self.directory / name for name in _names(event)])
                 except StudyError:
                     continue
                 self._number = event["number"]
                 return lines[: i + 1], snapshot
+        self._number = 0
         return lines[:1], Snapshot()
+
+    def begin(self, lines: list[Line]) -> None:
+        """Forget what comes after these lines."""
+        self._journal.cut(lines[-1].end if lines else 0)
+        self._drop()
+        for leftover in self.directory.glob("*.tmp"):
+            leftover.unlink()  # of a write that was killed
+        self._saved, self._cost = time.monotonic(), 0.0
 
     @property
     def due(self) -> bool:
@@ -92,19 +107,33 @@ class Store:
     def save(self, snapshot: Snapshot, seconds: float) -> Event:
         """Write a snapshot and its event; return the event. ``seconds`` is what the study has taken so far."""
         begun = time.monotonic()
+        self.write(snapshot.parts())
+        return self.confirm(seconds, begun)
+
+    def write(self, parts: Mapping[str, State], rank: int = 0, ranks: int = 1) -> None:
+        """Write what one of several ranks has of the next snapshot.
+
+        Raises:
+            OSError: The disk does not take it.
+        """
         self._number += 1
-        path = self.directory / _name(self._number)
-        snapshot.write(path)
-        event = {"event": "snapshot", "number": self._number, "file": path.name, "seconds": seconds}
+        write_parts(self.directory / _names(_where(self._number, ranks))[rank], parts)
+
+    def confirm(self, seconds: float, begun: float, ranks: int = 1) -> Event:
+        """Note the snapshot that all ranks have written since the clock was at ``begun``; return its event."""
+        event = {"event": "snapshot", **_where(self._number, ranks), "seconds": seconds}
         self._journal.append(event)
         self._journal.sync()
-        kept = {_name(number) for number in range(self._number - _KEPT + 1, self._number + 1)}
-        for old in self.directory.glob(_SNAPSHOTS):
-            if old.name not in kept:
-                old.unlink()
+        self._drop()
         self._saved = time.monotonic()
         self._cost = self._saved - begun
         return event
+
+    def _drop(self) -> None:
+        kept = range(self._number - _KEPT + 1, self._number + 1)
+        for path in self.directory.glob(_SNAPSHOTS):
+            if path.stem.split("-")[1] not in map(str, kept):
+                path.unlink()
 
 
 def check_same(found: Event, expected: Event, path: Path) -> None:
@@ -138,5 +167,12 @@ def _differences(found: Any, expected: Any, place: str) -> Iterator[str]:
         yield f"{place} is {found!r} there and {expected!r} here"
 
 
-def _name(number: int) -> str:
-    return _SNAPSHOTS.replace("*", str(number))
+def _where(number: int, ranks: int) -> Event:
+    """Return what the journal says of where a snapshot is."""
+    if ranks == 1:
+        return {"number": number, "file": _SNAPSHOTS.replace("*", str(number))}
+    return {"number": number, "file": _SNAPSHOTS.replace("*", f"{number}-*-of-{ranks}"), "parts": ranks}
+
+
+def _names(event: Event) -> list[str]:
+    return [event["file"].replace("*", str(part)) for part in range(1, event.get("parts", 1) + 1)]

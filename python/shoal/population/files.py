@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -43,8 +43,10 @@ def _sync_directory(directory: Path) -> None:
         os.close(handle)
 
 
-def read(path: str | os.PathLike[str]) -> tuple[Tensors, dict[str, Any]]:
-    """Return the arrays and the description.
+def read(
+    path: str | os.PathLike[str], wanted: Callable[[str], bool] = lambda _: True
+) -> tuple[Tensors, dict[str, Any]]:
+    """Return the arrays whose names are wanted, and the description.
 
     Raises:
         OSError: If the file cannot be opened.
@@ -57,7 +59,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Tensors, dict[str, Any]]:
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+            tensors = {name: file.get_tensor(name) for name in file.keys() if wanted(name)}  # noqa: SIM118  not a dict
     except (SafetensorError, ValueError) as error:
         raise ValueError(f"{path}: not a safetensors file, or a truncated one ({error})") from None
     return tensors, _description(metadata, path)

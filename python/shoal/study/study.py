@@ -218,7 +218,7 @@ class Study:
                 or a `shoal.manager.Listener`, or a function that is called after every round, with the record and
                 what the round did. Of several ranks the first alone shows and calls.
             comm: An mpi4py communicator whose ranks train together. Each must have made this same study; each gets the
-                result, and rank 0 writes the directory.
+                result. All must see the directory.
 
         Raises:
             StudyError: The directory cannot be used, or a user's trainable failed; what was done before it is kept.
