@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -48,7 +49,11 @@ def test_run_speaks_once(study):
     code, out, errors = finish(start(2, "-m", "shoal", "run", "study.toml", cwd=directory))
     assert code == 0, errors
     assert out.count("is the best") == out.count("report: ") == 1
-    assert errors.splitlines()[0].endswith(": rank 0 on cpu with 1 thread, 1 on cpu with 1 thread")
+    first, *lines = errors.splitlines()
+    assert first.endswith(": rank 0 on cpu with 1 thread, 1 on cpu with 1 thread")
+    assert re.search(r"^24 of 24 epochs, .*, best accuracy 0\.\d+ by trial \d( on rank [01])?$", errors, re.MULTILINE)
+    assert re.fullmatch(r"2 ranks trained \d+\.\d% of the time, the least rank [01] with \d+\.\d%", lines[-1])
+    assert "; 2 ranks trained " in (directory / "runs" / "study" / "report.html").read_text()
     StudyFile.read(directory / "study.toml", directory / "alone").study.run(progress=False)
     assert story(directory / "runs" / "study") == story(directory / "alone")
 

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from shoal.manager.listener import Round
 from shoal.manager.record import StudyRecord
-from shoal.report.live import LiveTable, leaders, sparkline
+from shoal.manager.timesheet import Timesheet
+from shoal.report.live import LiveTable, leaders, ranks, sparkline
 from shoal.search.protocol import Plan
 
 HEADER = {
@@ -100,6 +101,41 @@ def test_a_study_without_trials_can_be_drawn():
     table = LiveTable(Console(file=io.StringIO(), width=80, force_terminal=True))
     table.on_start(record, Plan(1, 1, "epochs"))
     table.on_end(record)
+
+
+class Crew:
+    """Ranks that have trained for so many of 10 seconds, and have these trials."""
+
+    def __init__(self, monkeypatch, busy, homes):
+        now = 50.0
+        monkeypatch.setattr("time.monotonic", lambda: now)
+        self.timesheet, self.homes = Timesheet(len(busy)), homes
+        for rank, seconds in enumerate(busy):
+            self.timesheet.add(rank, seconds)
+        now += 10
+
+
+def test_ranks_are_shown_with_their_trials_and_utilisation(record, monkeypatch):
+    crew = Crew(monkeypatch, [9.0, 8.0], {trial: int(trial > 3) for trial in range(11)})
+    lines = draw(ranks(crew)).splitlines()
+    assert lines[0].strip() == "2 ranks trained 85.0% of the time, the least rank 1 with 80.0%"
+    assert lines[2].split() == ["0", "4", "9.0", "s", "90.0%"]
+    assert lines[3].split() == ["1", "7", "8.0", "s", "80.0%"]
+    leading = draw(leaders(record, 100, crew.homes)).splitlines()
+    assert leading[0].split()[-1] == "rank"
+    assert leading[1].split()[-1] == "1"  # trial 10
+    console = Console(file=io.StringIO(), width=120, force_terminal=True)
+    table = LiveTable(console, crew)
+    table.on_start(record, Plan(12, 48, "epochs"))
+    table.on_end(record)
+    assert "2 ranks trained 85.0% of the time" in console.file.getvalue()
+
+
+def test_of_many_ranks_the_idlest_are_shown(monkeypatch):
+    crew = Crew(monkeypatch, [10 - abs(rank - 50) / 10 for rank in range(100)], {})
+    lines = draw(ranks(crew)).splitlines()
+    assert [int(line.split()[0]) for line in lines[2:-1]] == [0, 1, 2, 3, 4, 5, 96, 97, 98, 99]
+    assert lines[-1].split() == ["+90"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ compare digests of all that they were told so far.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from shoal.manager.balance import placed
 from shoal.manager.held import Held, deliver, held
 from shoal.manager.record import Layers, Metrics
 from shoal.manager.snapshot import State
+from shoal.manager.timesheet import Timesheet
 from shoal.manager.transport import Transport
 from shoal.manager.worker import LocalWorker
 from shoal.search.protocol import Config
@@ -34,6 +36,9 @@ class RankedWorker:
         transport: Between the ranks.
         rows: How many trials are trained at a time, on all ranks together.
         cost: What training a config costs, compared to others; > 0, and the same on every rank.
+
+    Attributes:
+        timesheet: How long each rank has trained, known on every rank.
     """
 
     def __init__(self, worker: LocalWorker, transport: Transport, rows: int, cost: Callable[[Config], float]) -> None:
@@ -43,11 +48,17 @@ class RankedWorker:
         self._homes: dict[int, int] = {}  # the ranks of the trials that have been trained or restored
         self._adrift: set[int] = set()  # restored and not trained yet: as well off on any other rank
         self._told = hashlib.blake2b(digest_size=8)
+        self.timesheet = Timesheet(transport.size)
 
     @property
     def rows(self) -> int:
         """How many trials are trained at a time, on all ranks together."""
         return self._rows
+
+    @property
+    def homes(self) -> Mapping[int, int]:
+        """The rank of each trial that has been trained or restored, and not been stopped."""
+        return self._homes
 
     def start(self, trial: int, config: Config) -> None:
         """Note a fresh trial; it comes to a rank when it is trained."""
@@ -113,12 +124,17 @@ class RankedWorker:
         mine = [(trial, until) for trial, until in targets.items() if ranks[trial] == self._transport.rank]
         rows = self._worker.rows
 
-        def train() -> dict[int, Metrics]:
+        def train() -> tuple[float, dict[int, Metrics]]:
             self._spread(ranks, dict(zip(moving, states, strict=True)))
+            begun = time.perf_counter()
             parts = (dict(mine[first : first + rows]) for first in range(0, len(mine), rows))
-            return {trial: metrics for part in parts for trial, metrics in self._worker.train(part).items()}
+            metrics = {trial: each for part in parts for trial, each in self._worker.train(part).items()}
+            return time.perf_counter() - begun, metrics
 
-        return {trial: metrics for part in self._all(train) for trial, metrics in part.items()}
+        outcomes = self._all(train)
+        for rank, (seconds, _) in enumerate(outcomes):
+            self.timesheet.add(rank, seconds)
+        return {trial: metrics for _, part in outcomes for trial, metrics in part.items()}
 
     def state(self, trial: int) -> Held:
         """Return a copy of a trial's state, on its rank."""

@@ -22,6 +22,7 @@ from shoal.manager.balance import placed
 from shoal.manager.messages import Call, Caught, Dismissal, Orders, Parcel, Parts, Place, Ready, Trained, until
 from shoal.manager.record import Layers, Metrics
 from shoal.manager.snapshot import Snapshot, State
+from shoal.manager.timesheet import Timesheet
 from shoal.manager.transport import Message, Transport
 from shoal.search.protocol import Config
 
@@ -46,7 +47,7 @@ class SupervisingWorker:
         cost: What training a config costs, compared to others; > 0.
 
     Attributes:
-        seconds: That each rank has trained.
+        timesheet: How long each rank has trained.
     """
 
     def __init__(self, agent: Agent, transport: Transport, rows: int, cost: Callable[[Config], float]) -> None:
@@ -63,12 +64,17 @@ class SupervisingWorker:
         self._heard: deque[Message] = deque()  # of trainings, and errors
         self._ready = 0  # ranks
         self._caught: list[int] = []  # signals of other ranks
-        self.seconds = [0.0] * transport.size
+        self.timesheet = Timesheet(transport.size)
 
     @property
     def rows(self) -> int:
         """How many trials are trained at a time, on all ranks together."""
         return self._rows
+
+    @property
+    def homes(self) -> Mapping[int, int]:
+        """The rank of each trial that is with one."""
+        return self._homes
 
     def start(self, trial: int, config: Config) -> None:
         """Note a fresh trial; it comes to a rank when it is trained."""
@@ -120,7 +126,7 @@ class SupervisingWorker:
             raise value
         self._training.remove(rank)
         self._tell(rank, Agent.noted, list(value.metrics))
-        self.seconds[rank] += value.seconds
+        self.timesheet.add(rank, value.seconds)
         return value.metrics
 
     def state(self, trial: int) -> Kept:

@@ -20,11 +20,19 @@ from shoal.manager.transport import Transport
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run has ended, on every rank: the signal that has stopped it, what is known, and the front's states."""
+    """How a run has ended, on every rank.
+
+    Attributes:
+        signal: That has stopped it.
+        record: All that has happened.
+        front: The states of the record's front; over ranks each is on one of them.
+        utilisation: The share of the time in which each rank trained; empty without ranks.
+    """
 
     signal: int | None
     record: StudyRecord
     front: Sequence[State]
+    utilisation: Sequence[float]
 
 
 def supervise(manager: Manager, worker: SupervisingWorker, agent: Agent, transport: Transport) -> Ending:
@@ -42,7 +50,7 @@ def supervise(manager: Manager, worker: SupervisingWorker, agent: Agent, transpo
         _depart(agent, transport)
         raise
     worker.others(Agent.leave)
-    return _end(agent, transport, (signal, manager.record, parts))
+    return _end(agent, transport, (signal, manager.record, parts, worker.timesheet.utilisation))
 
 
 def serve(agent: Agent, store: RankedStore | None, transport: Transport) -> Ending:
@@ -64,12 +72,14 @@ def serve(agent: Agent, store: RankedStore | None, transport: Transport) -> Endi
     return _end(agent, transport, None)
 
 
-def _end(agent: Agent, transport: Transport, known: tuple[int | None, StudyRecord, Parts] | None) -> Ending:
+def _end(
+    agent: Agent, transport: Transport, known: tuple[int | None, StudyRecord, Parts, list[float]] | None
+) -> Ending:
     """Return the end, of which rank 0 knows all but where states are not its own."""
     said = transport.broadcast(known)
     assert said is not None
-    signal, record, parts = said
-    return Ending(signal, record, agent.snapshot(parts).front)
+    signal, record, parts, utilisation = said
+    return Ending(signal, record, agent.snapshot(parts).front, utilisation)
 
 
 def _obey(agent: Agent, transport: Transport, caught: Sequence[int]) -> None:

@@ -1,14 +1,15 @@
 """What a study has to show: ``report.html`` and PNGs of its curves, lineage, schedules and configs.
 
-The journal has everything but what happened after the study: the best network's test score, and which study it is to be
-compared with. These lie beside it, in ``report.json``, so that a report can be written again.
+The journal has everything but how well its ranks were used, and what happened after the study: the best network's test
+score, and which study it is to be compared with. These lie beside it, in ``report.json``, so that a report can be
+written again.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,20 @@ NOTES = "report.json"
 RIVAL = "random"
 
 
-def note(directory: Path, *, test: Mapping[str, float] | None = None, against: Path | None = None) -> None:
+def note(
+    directory: Path,
+    *,
+    test: Mapping[str, float] | None = None,
+    against: Path | None = None,
+    utilisation: Sequence[float] = (),
+) -> None:
     """Keep what a report shall show beside the journal.
 
     Args:
         directory: Of the study.
         test: The best network's metrics on data that the study has not seen.
         against: Directory of a study to compare with.
+        utilisation: The share of the time in which each rank trained.
 
     Raises:
         StudyError: The two cannot be compared, or there is no study; nothing is kept then.
@@ -43,6 +51,8 @@ def note(directory: Path, *, test: Mapping[str, float] | None = None, against: P
     if against is not None:
         _rival(directory, _summary(directory), against)
         notes["against"] = os.path.relpath(against, directory)
+    if utilisation:
+        notes["utilisation"] = list(utilisation)
     (directory / NOTES).write_text(json.dumps(notes) + "\n", encoding="utf-8")
 
 
@@ -64,7 +74,8 @@ def summaries(directory: Path) -> tuple[Summary, Summary | None]:
 
 
 def _summary(directory: Path) -> Summary:
-    return Summary(StudyRecord.read(directory), _notes(directory).get("test", {}))
+    notes = _notes(directory)
+    return Summary(StudyRecord.read(directory), notes.get("test", {}), notes.get("utilisation", ()))
 
 
 def _comparable(study: Summary, rival: Summary) -> bool:
@@ -81,19 +92,26 @@ def _rival(directory: Path, study: Summary, other: Path) -> Summary:
     return rival
 
 
-def write(directory: Path, record: StudyRecord | None = None, *, test: Mapping[str, float] | None = None) -> Path:
+def write(
+    directory: Path,
+    record: StudyRecord | None = None,
+    *,
+    test: Mapping[str, float] | None = None,
+    utilisation: Sequence[float] = (),
+) -> Path:
     """Write the page and the PNGs; return the page's path.
 
     Args:
         directory: Of the study; or any, where the ``record`` is given of a study that was not kept.
         record: What happened; by default the directory's journal is read.
         test: See `note`.
+        utilisation: See `note`.
     """
     if record is not None:
         directory.mkdir(parents=True, exist_ok=True)
-    if test is not None:
-        note(directory, test=test)
-    study, rival = summaries(directory) if record is None else (Summary(record, test or {}), None)
+    if test is not None or utilisation:
+        note(directory, test=test, utilisation=utilisation)
+    study, rival = summaries(directory) if record is None else (Summary(record, test or {}, utilisation), None)
     write_pngs(study, rival, directory)
     write_html(study, rival, directory / PAGE)
     return directory / PAGE

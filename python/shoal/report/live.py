@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group
@@ -15,19 +16,20 @@ from rich.text import Text
 
 from shoal.manager.listener import Listener, Round
 from shoal.manager.record import StudyRecord, Trial
+from shoal.manager.timesheet import Crew, in_words
 from shoal.report.axes import entry
 from shoal.search.protocol import Plan
 
-SHOWN = 10  # trials
+SHOWN = 10  # trials, and ranks
 SECONDS = 0.2  # between two frames, at least
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 class LiveTable(Listener):
-    """Draws the study into a terminal, and leaves the last picture there."""
+    """Draws the study into a terminal, and leaves the last picture there; ``crew``: the ranks, if it has several."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, crew: Crew | None = None) -> None:
+        self._console, self._crew = console, crew
 
     def on_start(self, record: StudyRecord, plan: Plan) -> None:
         """Open the picture."""
@@ -62,7 +64,10 @@ class LiveTable(Listener):
         seconds, _ = self._time
         speed = _speed(self._done / seconds, self._plan.unit) if self._done and seconds else ""
         self._words = Text(record.header["strategy"]["name"], style="bold"), speed, _events(record)
-        self._leaders = [leaders(record, self._console.width)] if record.trials else []
+        homes = None if self._crew is None else self._crew.homes
+        trials = [leaders(record, self._console.width, homes)] if record.trials else []
+        crew = [ranks(self._crew)] if self._crew is not None else []
+        self._tables = Group(*trials, *crew)
 
     def _picture(self) -> Group:
         name, speed, events = self._words
@@ -75,11 +80,25 @@ class LiveTable(Listener):
             speed,
             events,
         )
-        return Group(row, *self._leaders)
+        return Group(row, self._tables)
 
 
-def leaders(record: StudyRecord, width: int) -> Table:
-    """The best trials now, with as many of their hyperparameters as fit."""
+def ranks(crew: Crew) -> Group:
+    """What each rank does: the trials that it has, and how much of the time it trains; of many, the idlest ones."""
+    trials, utilisation = Counter(crew.homes.values()), crew.timesheet.utilisation
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("rank", "trials", "trained", "of the time"):
+        table.add_column(name, justify="right")
+    shown = sorted(sorted(range(len(utilisation)), key=utilisation.__getitem__)[:SHOWN])
+    for rank in shown:
+        table.add_row(str(rank), str(trials[rank]), f"{crew.timesheet.busy[rank]:.1f} s", f"{utilisation[rank]:.1%}")
+    if len(utilisation) > SHOWN:
+        table.add_row(Text(f"+{len(utilisation) - SHOWN}", style="dim"))
+    return Group(Text(in_words(utilisation)), table)
+
+
+def leaders(record: StudyRecord, width: int, homes: Mapping[int, int] | None = None) -> Table:
+    """The best trials now, with as many of their hyperparameters as fit, and the rank of each where there are any."""
     objective = record.objectives[0]
     metric = objective.curve
     names = [name for name, value in record.header["space"].items() if isinstance(value, dict)]
@@ -92,10 +111,13 @@ def leaders(record: StudyRecord, width: int) -> Table:
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("from", justify="right", style="dim")
+    if homes is not None:
+        table.add_column("rank", justify="right", style="dim")
     sign = -1.0 if objective.maximise else 1.0
     ranked = sorted(record.trials.values(), key=lambda trial: (_order(trial, metric, sign), trial.id))
     for trial in ranked[:SHOWN]:
-        table.add_row(*_row(trial, metric, names))
+        rank = [] if homes is None else [str(homes.get(trial.id, ""))]
+        table.add_row(*_row(trial, metric, names), *rank)
     if len(ranked) > SHOWN:
         table.add_row(Text(f"+{len(ranked) - SHOWN}", style="dim"))
     return table

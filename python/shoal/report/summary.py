@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -27,11 +27,12 @@ class Summary:
     Args:
         record: What happened.
         test: The best network's metrics on data that the search never saw, if it was tested.
+        utilisation: The share of the time in which each rank trained, in a study over ranks.
     """
 
-    def __init__(self, record: StudyRecord, test: Mapping[str, float]) -> None:
+    def __init__(self, record: StudyRecord, test: Mapping[str, float], utilisation: Sequence[float] = ()) -> None:
         header = record.header
-        self.record, self.test = record, test
+        self.record, self.test, self.utilisation = record, test, utilisation
         self.objectives = record.objectives
         self.metric = self.objectives[0].curve  # that the pictures show
         self.unit: str = header["unit"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from shoal.manager.timesheet import in_words
 from shoal.report.axes import amount, entry, text
 from shoal.report.summary import Summary
 from shoal.search.ranking import rank
@@ -36,7 +37,8 @@ def subtitle(summary: Summary) -> str:
     """The size of the study in one line."""
     record = summary.record
     size = f"{len(record.trials)} trials, {record.spent:,} {summary.unit} of training in {record.seconds:.1f} s"
-    return f"{size}, seed {record.header['seed']}" + ("" if record.ended else ", not finished")
+    ranks = f"; {in_words(summary.utilisation)}" if summary.utilisation else ""
+    return f"{size}, seed {record.header['seed']}" + ("" if record.ended else ", not finished") + ranks
 
 
 def scores(summary: Summary, rival: Summary | None) -> Table:

@@ -8,34 +8,38 @@ from typing import TypeAlias
 
 from shoal.manager.listener import Listener, Round
 from shoal.manager.record import StudyRecord
+from shoal.manager.timesheet import Crew, in_words
 from shoal.search.protocol import Plan
 
 Progress: TypeAlias = bool | Listener | Callable[[StudyRecord, Round], None]
 
 
-def listener(progress: Progress) -> Listener:
-    """Return the listener that ``Study.run`` was asked for."""
+def listener(progress: Progress, crew: Crew | None = None) -> Listener:
+    """Return the listener that ``Study.run`` was asked for; ``crew``: the ranks of a study over several."""
     if isinstance(progress, Listener):
         return progress
     if isinstance(progress, bool):
-        return _display() if progress else Listener()
+        return _display(crew) if progress else Listener()
     if not callable(progress):
         raise ValueError(f"progress: must be True, False, a Listener or a function, got {progress!r}")
     return _Calls(progress)
 
 
-def _display() -> Listener:
+def _display(crew: Crew | None) -> Listener:
     if not sys.stderr.isatty():
-        return Lines()
+        return Lines(crew)
     from rich.console import Console
 
     from shoal.report.live import LiveTable
 
-    return LiveTable(Console(stderr=True))
+    return LiveTable(Console(stderr=True), crew)
 
 
 class Lines(Listener):
     """Writes lines to stderr: they suit a notebook and the log of a batch job."""
+
+    def __init__(self, crew: Crew | None = None) -> None:
+        self._crew = crew
 
     def on_start(self, record: StudyRecord, plan: Plan) -> None:
         """Say where it goes on."""
@@ -50,6 +54,11 @@ class Lines(Listener):
             self._tenths = self._done(record)
             self._say(record, stats.seconds)
 
+    def on_end(self, record: StudyRecord) -> None:  # noqa: ARG002
+        """Say how well the ranks were used."""
+        if self._crew is not None and any(self._crew.timesheet.busy):
+            print(in_words(self._crew.timesheet.utilisation), file=sys.stderr)
+
     def _done(self, record: StudyRecord) -> int:
         return 10 * record.spent // self._plan.budget
 
@@ -58,7 +67,13 @@ class Lines(Listener):
         if record.best is not None:
             best = record.figure(record.best_score)
             line += f", best {record.objectives[0].label} {best:.4g} by trial {record.best}"
+            line += "" if self._crew is None else _place(self._crew, record.best)
         print(line, file=sys.stderr)
+
+
+def _place(crew: Crew, trial: int) -> str:
+    """Return where a trial is; nothing of one that was stopped."""
+    return f" on rank {crew.homes[trial]}" if trial in crew.homes else ""
 
 
 class _Calls(Listener):

@@ -44,12 +44,20 @@ class Result:
     Attributes:
         record: All that happened.
         directory: Where the study is kept, or None.
+        utilisation: The share of this run's time in which each rank trained, (ranks,), by this rank's clock; empty
+            where the study ran in one process without MPI, or had ended before.
     """
 
     def __init__(
-        self, record: StudyRecord, models: Sequence[Any], directory: Path | None, again: Callable[[StudyRecord], Replay]
+        self,
+        record: StudyRecord,
+        models: Sequence[Any],
+        directory: Path | None,
+        again: Callable[[StudyRecord], Replay],
+        utilisation: Sequence[float] = (),
     ) -> None:
         self.record, self.directory = record, directory
+        self.utilisation = list(utilisation) if any(utilisation) else []
         self._models, self._again = models, again
 
     def __repr__(self) -> str:
@@ -122,8 +130,8 @@ class Result:
 
         metrics = self._test(test) if isinstance(test, Dataset) else test
         if self.directory is None:
-            return write(Path("shoal-report"), self.record, test=metrics)
-        return write(self.directory, test=metrics)
+            return write(Path("shoal-report"), self.record, test=metrics, utilisation=self.utilisation)
+        return write(self.directory, test=metrics, utilisation=self.utilisation)
 
     def _test(self, data: Dataset) -> Metrics:
         if self.record.best is None:

@@ -228,8 +228,8 @@ class Study:
         if comm is None:
             rows = min(settings.rows or self._task.rows, settings.plan.trials)
             worker = self._task.worker(rows, settings.plan.unit, settings.seed, settings.needs)
-            manager = self._manager(worker, self._store, progress)
-            return self._conclude(Ending(manager.run(), manager.record, manager.front_states), worker, Alone())
+            manager = self._manager(worker, self._store, listener(progress))
+            return self._conclude(Ending(manager.run(), manager.record, manager.front_states, []), worker, Alone())
         transport = Ranks(comm)  # after an error it stays: to free it takes all ranks, and others may never come
         result = self._run_over(transport, progress)
         transport.close()
@@ -246,8 +246,9 @@ class Study:
         if self._settings.supervised(transport.size):
             return self._run_supervised(transport, seat, store, progress)
         worker, quiet = ranked_worker(transport, self._task, self._settings, seat), transport.rank > 0
-        manager = self._manager(worker, store, progress, transport.gather, quiet)
-        return self._conclude(Ending(manager.run(), manager.record, manager.front_states), worker, transport)
+        manager = self._manager(worker, store, listener(progress, worker), transport.gather, quiet)
+        ending = Ending(manager.run(), manager.record, manager.front_states, worker.timesheet.utilisation)
+        return self._conclude(ending, worker, transport)
 
     def _run_supervised(
         self, transport: Transport, seat: Seat, store: RankedStore | None, progress: Progress
@@ -257,14 +258,14 @@ class Study:
             return self._conclude(serve(mine, store, transport), mine.worker, transport)
         worker = supervising_worker(mine, transport, self._task, self._settings)
         kept = None if store is None or self._store is None else SupervisedStore(store, self._store, worker, mine)
-        manager = self._manager(worker, kept, progress, worker.signals)
+        manager = self._manager(worker, kept, listener(progress, worker), worker.signals)
         return self._conclude(supervise(manager, worker, mine, transport), worker, transport)
 
     def _manager(
         self,
         worker: Worker,
         store: Keeper | None,
-        progress: Progress,
+        listener: Listener,
         signals: Signals = lambda caught: [caught],
         quiet: bool = False,
     ) -> Manager:
@@ -275,7 +276,7 @@ class Study:
             store=store,
             objectives=self._settings.objectives,
             record_every=self._settings.record_every,
-            listener=listener(progress),
+            listener=listener,
             signals=signals,
             quiet=quiet,
         )
@@ -289,7 +290,8 @@ class Study:
             transport.gather(None)  # an exit may end the other ranks: it has been said by now
             raise SystemExit(128 + ending.signal)
         states = everywhere(transport, ending.front) if isinstance(transport, Ranks) else ending.front
-        result = Result(record, self._models(record, worker, states), settings.directory, self._replay)
+        models = self._models(record, worker, states)
+        result = Result(record, models, settings.directory, self._replay, ending.utilisation)
         if first and settings.directory is not None and result.front:
             self._save(result.front, states, settings.directory)
         return result
