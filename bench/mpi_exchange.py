@@ -16,7 +16,6 @@ states goes to stdout or --out.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -27,6 +26,7 @@ from typing import Any, Protocol
 import machine
 import numpy as np
 from harness import Summary, rounded
+from lines import put
 from mpi4py import MPI
 from safetensors.numpy import load_file, save_file
 
@@ -171,13 +171,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if len(set(comm.allgather(MPI.Get_processor_name()))) == 1:
             ways["file in shared memory"] = Filed(comm, folders[0])
         ways["file on disk"] = Filed(comm, folders[1])
-        out = options.out.open("a") if options.out is not None and comm.rank == 0 else sys.stdout
         for size in options.sizes:
             for members in options.members:
                 times = measure(comm, ways, size, members, options.repeats)
                 if comm.rank == 0:
                     row = line(size, members, comm.size, times, bandwidth) | {"machine": about}
-                    print(json.dumps(row), file=out, flush=True)
+                    put(row, options.out)
                     told = ", ".join(f"{name} {each['median']} us" for name, each in row["metrics"].items())
                     print(f"{members} x {size / 1e6:g} MB: {told} a state", file=sys.stderr)
         comm.Barrier()  # before a folder goes

@@ -2,7 +2,9 @@
 
 import json
 
+import mpi_scaling
 import pytest
+from mpi_scaling import Case, Run
 from tests.mpi.ranks import needs_mpi, on_ranks
 
 pytestmark = needs_mpi
@@ -37,3 +39,23 @@ def test_a_state_that_comes_back_changed_ends_the_run():
     )
     with pytest.raises(SystemExit, match="Forgets: a state did not come back as it was"):
         mpi_exchange.there_and_back(mpi_exchange.MPI.COMM_SELF, Forgets(None), states, 1)
+
+
+def test_studies_scale(tmp_path):
+    options = ["--population", "3", "--epochs", "2", "--samples", "200", "--repeats", "2", "--strategies", "PBT,LCM"]
+    mpi_scaling.main([*options, "--out", str(tmp_path / "out.jsonl")])
+    found = rows(tmp_path / "out.jsonl")
+    expected = [("strong", 1, 3), ("strong", 2, 3), ("weak", 2, 6)]
+    cases = [Case("b64", strategy, *each) for strategy in ("PBT", "LCM") for each in expected]
+    assert [Case(**row["case"]) for row in found] == cases
+    assert [row["epochs"]["ranks"] for row in found[:3]] == [6, 6, 12]
+    for row in found:
+        assert 0 < row["utilisation"]["ranks"]["median"] < 1
+        assert row["metrics"]["ranks"]["n"] == 2
+
+
+def test_studies_that_should_be_the_same_and_are_not_end_the_run():
+    one, other = Run(1.0, [1.0], 6, 0.5), Run(1.0, [0.5, 0.5], 6, 0.25)
+    mpi_scaling.check(Case("b64", "ASHA", "strong", 2, 3), {"ranks": [one], "threads": [other]})
+    with pytest.raises(SystemExit, match=r"must be the same, got \[\(6, 0.25\), \(6, 0.5\)\]"):
+        mpi_scaling.check(Case("b64", "PBT", "strong", 2, 3), {"ranks": [one], "threads": [other]})
