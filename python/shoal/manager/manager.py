@@ -141,7 +141,8 @@ class Manager:
         """Train; if nothing new is to begin, wait for what is in flight. Returns the trials that were trained."""
         running = sorted(islice(self.record.running, self._worker.rows)) if begin else []
         diverged = [trial for trial in running if self.record.trials[trial].diverged]
-        targets = {trial: self._next_point(trial) for trial in running if trial not in {*diverged, *self._flying}}
+        away = {*diverged, *self._flying}
+        targets = {trial: self._next_point(trial) for trial in running if trial not in away}
         if self._strategy.donors_train:
             self._origins |= {trial: self._worker.state(trial) for trial in targets if trial not in self._origins}
         trained = self._train(targets)
