@@ -2,6 +2,7 @@
 
 import json
 
+import mpi_manager
 import mpi_scaling
 import pytest
 from mpi_scaling import Case, Run
@@ -52,6 +53,32 @@ def test_studies_scale(tmp_path):
     for row in found:
         assert 0 < row["utilisation"]["ranks"]["median"] < 1
         assert row["metrics"]["ranks"]["n"] == 2
+
+
+def test_the_manager_decides_for_simulated_workers(tmp_path):
+    options = "--workers", "5", "--repeats", "2", "--out", str(tmp_path / "out.jsonl")
+    mpi_manager.main(options)
+    on_ranks(2, "bench/mpi_manager.py", *options)
+    found = {(*mpi_manager.Case(**row["case"])[:2], row["case"]["ranks"]): row for row in rows(tmp_path / "out.jsonl")}
+    expected = [(form, name, 1) for name in ("PBT", "ASHA", "LCM") for form in ("rounds", "replies")]
+    assert list(found) == [*expected, *(("rounds", name, 2) for name in ("PBT", "ASHA", "LCM"))]
+    for row in found.values():
+        assert row["metrics"]["shoal"]["n"] == 2
+        assert 0 < row["latency_us"]["median"] <= row["latency_us"]["p99"]
+    reports = {key: row["reports"] for key, row in found.items()}
+    assert reports["rounds", "PBT", 1] == reports["rounds", "PBT", 2] == reports["replies", "PBT", 1] == 25
+    assert reports["rounds", "ASHA", 1] == reports["rounds", "ASHA", 2]
+
+
+def test_simulated_workers_return_in_virtual_time():
+    virtual = mpi_manager.Virtual(3, at_once=False)
+    for trial in range(3):
+        virtual.start(trial, {"lr": 0.01, "momentum": 0.0})
+    assert virtual.train({0: 1, 1: 1, 2: 1}) == {0: {"loss": 1.0}}  # it takes 1, the second 1.618, the third 1.236
+    assert list(virtual.train({0: 2})) == [2]
+    assert list(virtual.train({})) == [1]
+    assert virtual.train({}) == {0: {"loss": 0.5}}
+    assert len(virtual.waits) == 3
 
 
 def test_studies_that_should_be_the_same_and_are_not_end_the_run():
