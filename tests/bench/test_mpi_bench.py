@@ -3,6 +3,7 @@
 import json
 
 import mpi_manager
+import mpi_model
 import mpi_scaling
 import pytest
 from mpi_scaling import Case, Run
@@ -86,3 +87,25 @@ def test_studies_that_should_be_the_same_and_are_not_end_the_run():
     mpi_scaling.check(Case("b64", "ASHA", "strong", 2, 3), {"ranks": [one], "threads": [other]})
     with pytest.raises(SystemExit, match=r"must be the same, got \[\(6, 0.25\), \(6, 0.5\)\]"):
         mpi_scaling.check(Case("b64", "PBT", "strong", 2, 3), {"ranks": [one], "threads": [other]})
+
+
+def test_the_model_of_many_ranks():
+    def managed(form, speed):
+        case = {"form": form, "strategy": "PBT", "workers": 8, "ranks": 1}
+        return {"bench": "mpi_manager", "case": case, "metrics": {"shoal": {"median": speed}}}
+
+    def exchanged(size, shoal, pickle):
+        metrics = {"shoal": {"median": shoal}, "pickle": {"median": pickle}}
+        return {"bench": "mpi_exchange", "case": {"bytes": size, "members": 1}, "metrics": metrics}
+
+    rows = [managed("rounds", 1e6), managed("rounds", 1e5), managed("replies", 1e4), exchanged(1e4, 9, 2)]
+    figures = mpi_model.Figures.of([*rows, exchanged(1e7, 1e4, 1e6)])
+    assert vars(figures) == pytest.approx(vars(mpi_model.Figures(2e-6, 1e-9, 1e-5, 1e-4)))
+    # 8 x 10 stages of 2 us, 2000 decisions of 10 us, and a state of 1 MB with some 40 bytes of metrics a trial
+    idle = mpi_model.replicated(figures, 1000, 2000, 10**6)
+    assert idle == pytest.approx(160e-6 + 0.02 + 1e-3 + 2000 * mpi_model.metrics_bytes() * 1e-9)
+    assert mpi_model.supervised(figures, 1000, 2000, 10.0) == pytest.approx((2000 * 1e-4 + 4e-3) / 10)
+    lines = list(mpi_model.table(figures, 10.0, 1, 10**6))
+    assert lines[-1].startswith("| 10,000 | 10,000 | 0.102 | 99.0% | 10.40% of the time |")
+    with pytest.raises(SystemExit, match="must have lines of"):
+        mpi_model.Figures.of(rows[:2])
