@@ -88,7 +88,8 @@ def launch(case: Case, form: str, options: argparse.Namespace) -> Run:
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False)
     if done.returncode:
         raise SystemExit(f"{shlex.join(command)}: ended with status {done.returncode}")
-    return Run(**json.loads(done.stdout.splitlines()[-1]))
+    found = json.loads(done.stdout.splitlines()[-1])
+    return Run(*(found[name] for name in Run._fields))
 
 
 def check(case: Case, runs: Mapping[str, Sequence[Run]]) -> None:

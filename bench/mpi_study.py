@@ -1,4 +1,4 @@
-"""One study of mpi_scaling.py, over ranks or in one process; rank 0 prints what it took as a JSON line.
+"""One study of mpi_scaling.py or mpi_peers.py, over ranks or in one process; rank 0 prints what it took as a JSON line.
 
     python bench/mpi_study.py '{"net": "b64", "strategy": "PBT", "population": 64, "epochs": 12, "samples": 10000,
                                 "threads": 2}'
@@ -31,25 +31,32 @@ def strategy(name: str, population: int, epochs: int) -> search.Search:
     match name:
         case "PBT":
             return search.PBT(population, epochs=epochs, interval_epochs=2)
+        case "Random":
+            return search.Random(population, epochs=epochs)
         case "ASHA":
             return search.ASHA(2 * population, max_epochs=epochs)
         case "LCM":
             return search.LCM(2 * population, epochs=epochs)
-    raise ValueError(f"strategy: must be PBT, ASHA or LCM, got {name!r}")
+    raise ValueError(f"strategy: must be PBT, Random, ASHA or LCM, got {name!r}")
+
+
+def parts(case: Mapping[str, Any]) -> list[shoal.data.Dataset]:
+    """Return what the net of a case is trained on, and a quarter as many samples that tell how good it is."""
+    net, count = nets.NETS[case["net"]], case["samples"]
+    data = net.load()
+    return [
+        shoal.data.from_arrays(data.x[part], data.y[part], classes=net.outputs, normalise=data.scale is not None)
+        for part in (slice(0, count), slice(count, count + count // 4))
+    ]
 
 
 def study(case: Mapping[str, Any]) -> shoal.Study:
     """Return the study of a case, kept in memory."""
-    net, count = nets.NETS[case["net"]], case["samples"]
-    data = net.load()
-    parts = [
-        shoal.data.from_arrays(data.x[part], data.y[part], classes=net.outputs, normalise=data.scale is not None)
-        for part in (slice(0, count), slice(count, count + count // 4))
-    ]
+    net = nets.NETS[case["net"]]
     return shoal.Study(
         lambda config: net.network,
-        *parts,
-        space={"lr": Float(*net.rates, log=True), "momentum": Float(0.5, 0.95), "batch_size": net.batch},
+        *parts(case),
+        space={"lr": Float(*net.rates, log=True), "momentum": Float(*nets.MOMENTA), "batch_size": net.batch},
         strategy=strategy(case["strategy"], case["population"], case["epochs"]),
         metric="accuracy",
         rows=case["population"],
@@ -96,8 +103,10 @@ def main() -> None:
     seconds = time.perf_counter() - begun
     busy = [meter.busy] if comm is None else comm.gather(meter.busy)
     if comm is None or comm.rank == 0:
-        found = {"seconds": seconds, "busy": busy, "epochs": result.record.spent, "best": result.best.score}
-        print(json.dumps(found), flush=True)
+        best = result.best
+        found = {"seconds": seconds, "busy": busy, "epochs": result.record.spent, "best": best.score}
+        size = sum(array.size for array in best.model.parameters(0).values())
+        print(json.dumps(found | {"loss": best.metrics["loss"], "parameters": size}), flush=True)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from shoal import networks, nn
 Weights: TypeAlias = dict[str, Floats]
 
 MOMENTUM = 0.9
+MOMENTA = 0.5, 0.95  # that searches choose from
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 

@@ -4,6 +4,7 @@ import json
 
 import mpi_manager
 import mpi_model
+import mpi_peers
 import mpi_scaling
 import pytest
 from mpi_scaling import Case, Run
@@ -109,3 +110,33 @@ def test_the_model_of_many_ranks():
     assert lines[-1].startswith("| 10,000 | 10,000 | 0.102 | 99.0% | 10.40% of the time |")
     with pytest.raises(SystemExit, match="must have lines of"):
         mpi_model.Figures.of(rows[:2])
+
+
+def test_shoal_races_its_peers_those_that_are_installed(tmp_path, capsys):
+    options = ["--trials", "4", "--epochs", "2", "--samples", "640", "--repeats", "1", "--peers", "nobody,propulate"]
+    mpi_peers.main([*options, "--out", str(tmp_path / "out.jsonl")])
+    (row,) = rows(tmp_path / "out.jsonl")
+    assert row["parameters"] == 784 * 64 + 64 + 64 * 64 + 64 + 64 * 10 + 10
+    assert row["epochs"]["shoal"] == row["epochs"]["shoal PBT"] == [8]
+    assert "nobody or PyTorch is not installed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (mpi_peers.Run(1.0, 16, 0.5, 99), "peer: 99 parameters, but shoal has 100"),
+        (mpi_peers.Run(1.0, 11, 0.5, 100), "peer: 11 epochs were trained instead of 16"),
+    ],
+)
+def test_a_peer_that_trains_something_else_ends_the_run(run, said):
+    shoal = mpi_peers.Run(1.0, 16, 0.5, 100)
+    mpi_peers.check({"shoal": [shoal], "peer": [mpi_peers.Run(2.0, 14, 0.9, 100)]}, 16)
+    with pytest.raises(SystemExit, match=said):
+        mpi_peers.check({"shoal": [shoal], "peer": [run]}, 16)
+
+
+@pytest.mark.parametrize("loss", [0.63, 0.39, float("nan")])
+def test_a_training_that_comes_to_another_loss_ends_the_run(loss):
+    mpi_peers.check_training({"torch": 0.6, "shoal": 0.5})
+    with pytest.raises(SystemExit, match=r"^one training: a loss of \S+, but in shoal 0\.5$"):
+        mpi_peers.check_training({"torch": loss, "shoal": 0.5})
