@@ -39,7 +39,7 @@ from shoal.manager.rankedstore import RankedStore
 from shoal.manager.record import FORMAT, Metrics
 from shoal.manager.snapshot import State
 from shoal.manager.store import Store
-from shoal.manager.transport import Alone, Ranks, Transport
+from shoal.manager.transport import Alone, Ranks, Transport, launched
 from shoal.manager.worker import Worker
 from shoal.search import ASHA, LCM, PBT, Search
 from shoal.search.protocol import Config
@@ -178,7 +178,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     options, transport, about = parse(arguments), Alone(), machine.describe()
     forms = ["rounds", "replies"]
-    if "mpi4py" in sys.modules:
+    if launched() is not None:
         from mpi4py import MPI
 
         transport, forms = Ranks(MPI.COMM_WORLD), ["rounds"]
