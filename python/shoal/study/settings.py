@@ -64,6 +64,11 @@ class Settings:
         return form == "supervised"
 
     @property
+    def partial(self) -> bool:
+        """Tell whether one process may return trials as they come, and not in the rounds that it has over ranks."""
+        return self.form != "replicated" and self.bind().asynchronous
+
+    @property
     def needs(self) -> set[str]:
         """The metrics that the objectives are made of, as far as one can tell, and those to be recorded."""
         return {*self.record, *(name for each in self.objectives for name in each.merit.needs)}

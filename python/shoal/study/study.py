@@ -12,6 +12,7 @@ from shoal.data import Dataset
 from shoal.errors import StudyError
 from shoal.manager.held import everywhere
 from shoal.manager.journal import Event
+from shoal.manager.listener import Listener
 from shoal.manager.manager import Keeper, Manager, Signals
 from shoal.manager.native import Network
 from shoal.manager.rankedstore import RankedStore
@@ -74,7 +75,8 @@ class Study:
             0 takes one after every round.
         form: Of a study over ranks. ``"replicated"``: all decide alike, in rounds that wait for the slowest, so that
             the same ``rows`` give the same journal. ``"supervised"``: the first decides, and no rank waits for another.
-            By default the second under a strategy that is asynchronous, where there are several ranks.
+            By default the second under a strategy that is asynchronous, where there are several ranks. One process has
+            the journal of replicated ranks if it is asked for; else its short trainings do not wait for long ones.
 
     Raises:
         ValueError: An argument breaks its rule, or a config of the space makes no network that fits the data.
@@ -227,7 +229,9 @@ class Study:
         settings = self._settings
         if comm is None:
             rows = min(settings.rows or self._task.rows, settings.plan.trials)
-            worker = self._task.worker(rows, settings.plan.unit, settings.seed, settings.needs)
+            worker = self._task.worker(
+                rows, settings.plan.unit, settings.seed, settings.needs, partial=settings.partial
+            )
             manager = self._manager(worker, self._store, listener(progress))
             return self._conclude(Ending(manager.run(), manager.record, manager.front_states, []), worker, Alone())
         transport = Ranks(comm)  # after an error it stays: to free it takes all ranks, and others may never come
