@@ -7,7 +7,7 @@ SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE \
   $(shell find cmake csrc python -type f -not -name '*.so' -not -name '*.pyc')
 CPP_FILES = $(shell find csrc tests/cpp examples/cpp bench -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.inc')
 
-.PHONY: demo test lint cpp-build cpp-test py-test bench develop docs tidy processors sanitize emulated gpu-check embed clean
+.PHONY: demo test lint cpp-build cpp-test py-test bench develop docs tidy processors sanitize emulated gpu-check embed losses clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -99,6 +99,15 @@ embed: .venv/installed-test
 	  -DPython_EXECUTABLE=$(abspath $(BIN))/python
 	$(BIN)/cmake --build build/embed
 	$(BIN)/ctest --test-dir build/embed --output-on-failure --no-tests=error
+
+# Losing ranks takes another MPI than the other tests have, and one environment cannot hold two.
+build/losses/installed: $(SOURCES)
+	$(PYTHON) -m venv build/losses
+	build/losses/bin/pip install --quiet '.[mpi-ft]' pytest pytest-timeout
+	@touch $@
+
+losses: build/losses/installed
+	build/losses/bin/python -m pytest tests/mpi/test_losses.py $(ARGS)
 
 docs: .venv/installed-docs
 	$(BIN)/mkdocs build --strict

@@ -124,10 +124,11 @@ def run(
 ) -> None:
     """Run the study of a file, or go on with it where it was stopped."""
     from shoal.manager.job import job
+    from shoal.manager.mortal import speaks
     from shoal.studyfile import StudyFile
 
     with job() as comm:
-        study, first = StudyFile.read(file, directory, threads), comm is None or comm.rank == 0
+        study, first = StudyFile.read(file, directory, threads), comm is None or speaks(comm)
         if plan:
             if first:
                 typer.echo(study.study.explain())
@@ -241,8 +242,10 @@ def _compare(again: Replay) -> None:
 
 
 def _run(file: StudyFile, comm: Any) -> None:
+    from shoal.manager.mortal import speaks
+
     result = file.study.run(comm=comm)
-    if comm is None or comm.rank == 0:
+    if comm is None or speaks(comm):
         _tell(result, file.test)
 
 

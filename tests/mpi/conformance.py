@@ -113,16 +113,16 @@ def posts_beside_collective_calls(transport):
 if __name__ == "__main__":
     from mpi4py import MPI
 
-    from shoal.manager.transport import Ranks
+    from shoal.manager.mortal import ranks
 
     assert MPI.COMM_WORLD.size == int(sys.argv[1])
     for color in (0, MPI.COMM_WORLD.rank % 2):  # all of them; then two halves, each for itself
         part = MPI.COMM_WORLD.Split(color)
-        transport = Ranks(part)
+        transport = ranks(part)
         assert (transport.rank, transport.size) == (part.rank, part.size)
         check(transport)
         transport.close()
         part.Free()
         with pytest.raises(ValueError, match="comm: must be an mpi4py intracommunicator that was not freed"):
-            Ranks(part)
+            ranks(part)
     sys.stdout.write("ok\n")  # in one piece, beside other ranks

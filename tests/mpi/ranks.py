@@ -19,11 +19,19 @@ needs_mpi = pytest.mark.skipif(
 )
 
 
-def start(ranks, *arguments, cwd=None, **environment):
-    """Start ``python -m mpi4py ARGUMENTS`` on so many ranks."""
+# Open MPI refuses to start as root, and more ranks than there are cores.
+_OPEN_MPI = {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+}
+
+
+def start(ranks, *arguments, launcher=(), cwd=None, **environment):
+    """Start ``python -m mpi4py ARGUMENTS`` on so many ranks, with more arguments for the launcher."""
     path = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH", "")]))
-    command = [MPIEXEC, "-n", str(ranks), sys.executable, "-m", "mpi4py", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **environment}
+    command = [MPIEXEC, *launcher, "-n", str(ranks), sys.executable, "-m", "mpi4py", *map(str, arguments)]
+    environment = {**os.environ, **_OPEN_MPI, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **environment}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=cwd, env=environment, start_new_session=True, **pipes)
 

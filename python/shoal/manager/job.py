@@ -1,7 +1,8 @@
 """A command that an MPI launcher has started many times: one study, one voice, one end.
 
 However a process ends, all of them do: a clean error that all have met alike is said once, by rank 0; whoever fails
-alone says so and ends the others, which would wait for it for ever.
+alone says so and ends the others, which would wait for it for ever. Where ranks can be lost, the first that is left has
+the voice.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from shoal.errors import ShoalError, StudyError
-from shoal.manager.transport import Ranks, Transport, asked, finish, launched, world
+from shoal.manager.mortal import ranks, speaks, survives
+from shoal.manager.transport import Transport, asked, finish, launched, world
 
 _PATIENCE = 1.0  # seconds that a rank that has failed waits for the others to fail alike
 
@@ -30,12 +32,13 @@ def job() -> Iterator[Any | None]:
     if comm is None:
         yield None
         return
-    transport = Ranks(comm)
+    transport = ranks(comm)
     try:
         yield comm
     except BaseException as error:
-        _end(transport, error)
+        _end(transport, comm, error)
         raise
+    transport.leave(0)
 
 
 def _world(rank: int, size: int | None) -> Any | None:
@@ -50,17 +53,23 @@ def _world(rank: int, size: int | None) -> Any | None:
     return comm if comm.size > 1 else None
 
 
-def _end(transport: Transport, error: BaseException) -> None:
+def _end(transport: Transport, comm: Any, error: BaseException) -> None:
     if not transport.alike(_PATIENCE):
-        if isinstance(error, ValueError | ShoalError):
-            print(f"rank {transport.rank}: {error}", file=sys.stderr)
-        else:
-            print(f"rank {transport.rank}:", file=sys.stderr)
-            traceback.print_exception(error)
+        _say(error, f"rank {transport.rank}:")
         transport.abort(_code(error))
+    if survives() and speaks(comm):
+        _say(error)
+    transport.leave(_code(error))
     finish()
     if transport.rank > 0:
         sys.exit(_code(error))
+
+
+def _say(error: BaseException, *who: str) -> None:
+    if isinstance(error, ValueError | ShoalError):
+        print(*who, error, file=sys.stderr)
+    elif not isinstance(error, SystemExit):
+        print(*who, "".join(traceback.format_exception(error)), file=sys.stderr)
 
 
 def _code(error: BaseException) -> int:

@@ -11,6 +11,7 @@ import fcntl
 import json
 import math
 import os
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from shoal.errors import StudyError
 Event = dict[str, Any]
 
 FILE = "journal.jsonl"
+_PATIENCE = 2.0  # seconds: a process that was just killed may not have let go yet
 _JSON = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 
 
@@ -97,12 +99,20 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab")
+        end = time.monotonic() + _PATIENCE
+        while not self._lock():
+            if time.monotonic() > end:
+                self._file.close()
+                raise StudyError(f"{path.parent}: another process is running this study")
+            time.sleep(0.05)
+        self._pending: list[str] = []
+
+    def _lock(self) -> bool:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lets go of it when a process dies
         except OSError:
-            self._file.close()
-            raise StudyError(f"{path.parent}: another process is running this study") from None
-        self._pending: list[str] = []
+            return False
+        return True
 
     def cut(self, end: int) -> None:
         """Drop what the file has beyond its first ``end`` bytes, also on the disk."""

@@ -96,6 +96,12 @@ class Store:
         wait = max(self._interval, self._cost / _SHARE) if self._interval else 0
         return time.monotonic() - self._saved >= wait
 
+    @property
+    def reached(self) -> float:
+        """The seconds that the study had taken at the last snapshot in the journal; 0 without one."""
+        events = [event for _, _, event in self._read() if event.get("event") == "snapshot"]
+        return float(events[-1]["seconds"]) if events else 0.0
+
     def append(self, event: Event) -> None:
         """Note an event."""
         self._journal.append(event)

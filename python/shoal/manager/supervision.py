@@ -15,7 +15,7 @@ from shoal.manager.rankedstore import RankedStore
 from shoal.manager.record import StudyRecord
 from shoal.manager.snapshot import Snapshot, State
 from shoal.manager.supervised import SupervisingWorker, parts_of
-from shoal.manager.transport import Transport
+from shoal.manager.transport import RankLost, Transport
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,9 @@ def supervise(manager: Manager, worker: SupervisingWorker, agent: Agent, transpo
         worker.dismiss(error)
         _depart(agent, transport)
         raise
+    except RankLost:
+        agent.rest()  # what it trains is of no use, but has threads and memory
+        raise
     worker.others(Agent.leave)
     return _end(agent, transport, (signal, manager.record, parts, worker.timesheet.utilisation))
 
@@ -68,6 +71,9 @@ def serve(agent: Agent, store: RankedStore | None, transport: Transport) -> Endi
                 _obey(agent, transport, caught)
     except StudyError:
         _depart(agent, transport)
+        raise
+    except RankLost:
+        agent.rest()
         raise
     return _end(agent, transport, None)
 

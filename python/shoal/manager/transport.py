@@ -33,6 +33,10 @@ _EXCHANGED, _POSTED, _ATTACHED = range(3)  # tags of messages
 _SRUN = ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID")  # it also starts what has nothing to do with each other
 
 
+class RankLost(Exception):  # noqa: N818  it is no error of anybody here
+    """A rank has died, or another one has noticed that: the transport is of no more use but for ``survivors``."""
+
+
 class Message(NamedTuple):
     """What a rank has posted."""
 
@@ -48,11 +52,13 @@ class Transport(Protocol):
         rank: This one, from 0.
         size: How many there are.
         node: The name of the machine it runs on.
+        lost: Ranks of what it was made from that are no more, as that counts them.
     """
 
     rank: int
     size: int
     node: str
+    lost: Sequence[int]
 
     def gather(self, value: _T) -> list[_T]:
         """Return the value of each rank, in their order, on every rank."""
@@ -77,8 +83,21 @@ class Transport(Protocol):
     def alike(self, seconds: float) -> bool:
         """Wait until all ranks are here; false if that takes longer. No call may follow that."""
 
+    def survivors(self, fine: bool) -> Transport | None:
+        """Agree on the end of what was done together.
+
+        Args:
+            fine: No rank was lost, as far as this one knows. If not, all others are called out of their calls.
+
+        Returns:
+            None, if all are fine. Else the transport between those that are left, to be used instead of this one.
+        """
+
     def abort(self, code: int) -> NoReturn:
         """End all ranks at once."""
+
+    def leave(self, code: int) -> None:
+        """End this process, where ranks can be lost: MPI's own end may wait for those for ever."""
 
     def close(self) -> None:
         """Give back what the transport holds; it cannot be used any more."""
@@ -88,6 +107,7 @@ class Alone:
     """The one rank of a study in one process."""
 
     rank, size = 0, 1
+    lost: Sequence[int] = ()
 
     def __init__(self) -> None:
         self.node = platform.node()
@@ -118,10 +138,16 @@ class Alone:
         """It is here."""
         return True
 
+    def survivors(self, fine: bool) -> None:
+        """It is."""
+
     def abort(self, code: int) -> NoReturn:
         """End the process."""
         sys.stderr.flush()
         os._exit(code)
+
+    def leave(self, code: int) -> None:
+        """It ends as any process does."""
 
     def close(self) -> None:
         """Nothing is held."""
@@ -141,11 +167,16 @@ class Ranks:
         self._mpi = _import()
         if not isinstance(comm, self._mpi.Intracomm) or comm == self._mpi.COMM_NULL:
             raise ValueError(f"comm: must be an mpi4py intracommunicator that was not freed, got {comm!r}")
-        self._comm = comm.Dup()
+        self._comm = self._duplicate(comm)
         self.rank, self.size = self._comm.rank, self._comm.size
         self.node = self._mpi.Get_processor_name()
+        self.lost: Sequence[int] = ()
+        self._under_way: list[Any] = []  # requests of an exchange
         self._leaving: list[Any] = []  # requests of what was posted and may still be on its way
         self._coming: deque[tuple[Message, list[Any]]] = deque()  # with the requests of arrays that have not all come
+
+    def _duplicate(self, comm: Any) -> Any:
+        return comm.Dup()
 
     def gather(self, value: _T) -> list[_T]:
         """Return the value of each rank, in their order, on every rank."""
@@ -158,10 +189,13 @@ class Ranks:
 
     def exchange(self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]]) -> None:
         """Post all receives, then all sends, and wait for them: between two ranks MPI keeps the order."""
-        kind = self._mpi.BYTE
-        requests = [self._comm.Irecv([_bytes(place), kind], source, _EXCHANGED) for source, place in receives]
-        requests += [self._comm.Isend([_bytes(array), kind], rank, _EXCHANGED) for rank, array in sends]
+        kind, requests = self._mpi.BYTE, self._under_way
+        for source, place in receives:
+            requests.append(self._comm.Irecv([_bytes(place), kind], source, _EXCHANGED))
+        for rank, array in sends:
+            requests.append(self._comm.Isend([_bytes(array), kind], rank, _EXCHANGED))
         self._mpi.Request.Waitall(requests)
+        requests.clear()
 
     def post(self, rank: int, value: Any, arrays: Sequence[Array] = ()) -> None:
         """Send the value with the arrays' types and shapes, and behind it the arrays."""
@@ -200,11 +234,18 @@ class Ranks:
             time.sleep(0.01)
         return True
 
+    def survivors(self, fine: bool) -> Transport | None:  # noqa: ARG002
+        """Nobody is lost without the others."""
+        return None
+
     def abort(self, code: int) -> NoReturn:
         """End all ranks at once."""
         sys.stderr.flush()
         self._comm.Abort(code)
         raise SystemExit(code)  # not reached: for those who cannot know that Abort does not return
+
+    def leave(self, code: int) -> None:
+        """It ends as any process does."""
 
     def close(self) -> None:
         """Free the duplicate, once all that was posted has been taken."""

@@ -14,6 +14,7 @@ from shoal.manager.held import everywhere
 from shoal.manager.journal import Event
 from shoal.manager.listener import Listener
 from shoal.manager.manager import Keeper, Manager, Signals
+from shoal.manager.mortal import ranks
 from shoal.manager.native import Network
 from shoal.manager.rankedstore import RankedStore
 from shoal.manager.record import FORMAT, StudyRecord
@@ -21,6 +22,7 @@ from shoal.manager.snapshot import State
 from shoal.manager.store import Store
 from shoal.manager.supervisedstore import SupervisedStore
 from shoal.manager.supervision import Ending, serve, supervise
+from shoal.manager.survival import outlive
 from shoal.manager.transport import Alone, Ranks, Transport
 from shoal.manager.worker import Worker
 from shoal.merit import TIMES, Merit, describe_objectives
@@ -220,7 +222,7 @@ class Study:
                 or a `shoal.manager.Listener`, or a function that is called after every round, with the record and
                 what the round did. Of several ranks the first alone shows and calls.
             comm: An mpi4py communicator whose ranks train together. Each must have made this same study; each gets the
-                result. All must see the directory.
+                result. All must see the directory. With an MPI that outlives ranks (ULFM), those that are left go on.
 
         Raises:
             StudyError: The directory cannot be used, or a user's trainable failed; what was done before it is kept.
@@ -234,12 +236,20 @@ class Study:
             )
             manager = self._manager(worker, self._store, listener(progress))
             return self._conclude(Ending(manager.run(), manager.record, manager.front_states, []), worker, Alone())
-        transport = Ranks(comm)  # after an error it stays: to free it takes all ranks, and others may never come
-        result = self._run_over(transport, progress)
-        transport.close()
-        return result
+        # After an error the transport stays: to free it takes all ranks, and others may never come.
+        outcome = outlive(ranks(comm), lambda transport: self._run_over(transport, progress), self._tell_loss)
+        if isinstance(outcome, SystemExit):
+            raise outcome
+        return outcome
 
-    def _run_over(self, transport: Transport, progress: Progress) -> Result:
+    def _tell_loss(self, lost: str, left: int) -> None:
+        if self._store is None:
+            then = f"{left} {'begins' if left == 1 else 'begin'} again: nothing is kept"
+        else:
+            then = f"{left} {'goes' if left == 1 else 'go'} on from the snapshot at {self._store.reached:.1f} s"
+        print(f"{lost}; {then}", file=sys.stderr)
+
+    def _run_over(self, transport: Transport, progress: Progress) -> Result | SystemExit:
         places = seats(transport, self._header, *self._task.wishes)
         if transport.rank > 0:
             progress = False
@@ -247,8 +257,15 @@ class Study:
             print(chart(places), file=sys.stderr)
         store = None if self._store is None else RankedStore(self._store, transport)
         seat = places[transport.rank]
-        if self._settings.supervised(transport.size):
-            return self._run_supervised(transport, seat, store, progress)
+        run = self._run_supervised if self._settings.supervised(transport.size) else self._run_replicated
+        try:
+            return run(transport, seat, store, progress)
+        except SystemExit as stopped:  # as all ranks are, which shall agree on it
+            return stopped
+
+    def _run_replicated(
+        self, transport: Transport, seat: Seat, store: RankedStore | None, progress: Progress
+    ) -> Result:
         worker, quiet = ranked_worker(transport, self._task, self._settings, seat), transport.rank > 0
         manager = self._manager(worker, store, listener(progress, worker), transport.gather, quiet)
         ending = Ending(manager.run(), manager.record, manager.front_states, worker.timesheet.utilisation)

@@ -1,0 +1,109 @@
+"""A study outlives ranks, and comes to the same end. Needs an MPI that does, which has its own environment."""
+
+import subprocess
+
+import pytest
+from tests.manager.toys import read, story
+from tests.mpi.ranks import MPIEXEC, finish, start
+from tests.mpi.studies import make
+from tests.mpi.test_launch import STUDY
+
+pytestmark = pytest.mark.skipif(
+    "Open MPI" not in (MPIEXEC and subprocess.run([MPIEXEC, "--version"], capture_output=True, text=True).stdout),
+    reason="needs an Open MPI with ULFM: make losses",
+)
+
+SURVIVE = "--with-ft", "ulfm"
+DETECT = ("mpi_ft_detector", 1), ("mpi_ft_detector_thread", 1)
+SOON = ("mpi_ft_detector_period", 0.3), ("mpi_ft_detector_timeout", 1)
+PROGRAM = "-m", "tests.mpi.losing"
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("alone")
+    for name in ("pbt", "genetic", "trainables"):
+        make(name, directory).run(progress=False)
+    return directory
+
+
+def lose(directory, ranks, name, *deaths, launcher=SURVIVE, **environment):
+    """Run to the end; return what was printed, and what was said of losses."""
+    process = start(ranks, *PROGRAM, directory, name, *deaths, launcher=launcher, **environment)
+    code, out, errors = finish(process)
+    assert code == 0, errors
+    return out, [line for line in errors.splitlines() if " lost; " in line]
+
+
+def check_same(directory, alone):
+    assert story(directory) == story(alone)
+    assert (directory / "best.safetensors").read_bytes() == (alone / "best.safetensors").read_bytes()
+    assert not list(directory.glob("*.tmp"))
+
+
+def test_its_transport_does_what_every_one_does():
+    code, out, errors = finish(start(3, "-m", "tests.mpi.conformance", 3, launcher=SURVIVE))
+    assert code == 0, errors
+    assert out.split() == ["ok"] * 3
+
+
+@pytest.mark.parametrize(
+    ("ranks", "name", "deaths", "losses"),
+    [
+        (2, "pbt", ["RankedWorker.train:1:3"], 1),
+        (3, "trainables", ["RankedWorker.train:0:4"], 1),
+        (4, "genetic", ["RankedWorker.train:0:2", "RankedWorker.train:1:4", "RankedWorker.train:2:6"], 3),
+        (4, "pbt", ["Ranks.exchange:0:2"], 1),
+        (4, "pbt", ["Store.write:3:2", "RankedStore.open:0:2"], 2),  # the second one as the others go on
+        (3, "trainables", ["Store.confirm+:0:3"], 1),
+        (3, "pbt", ["Study._save:0:1"], 1),  # when the study has ended, but nobody has written the best
+        (3, "pbt", ["Ranks.__init__+:1:1"], 0),  # before it began
+        (3, "pbt", ["MortalRanks.leave:1:1"], 0),  # after all
+    ],
+)
+def test_lost_ranks(ranks, name, deaths, losses, alone, tmp_path):
+    _, said = lose(tmp_path, ranks, name, *deaths)
+    assert len(said) == losses
+    check_same(tmp_path / name, alone / name)
+
+
+def test_two_at_once(alone, tmp_path):
+    """Or nearly so: then either they are told of together or one after the other."""
+    _, said = lose(tmp_path, 4, "genetic", "RankedWorker.train:1:2", "RankedWorker.train:2:2")
+    assert len(said) in (1, 2)
+    check_same(tmp_path / "genetic", alone / "genetic")
+
+
+def test_one_while_the_others_agree(alone, tmp_path):
+    _, said = lose(tmp_path, 4, "pbt", "RankedWorker.train:1:2", "MortalRanks.survivors:2:1")
+    assert len(said) == 1
+    assert said[0].startswith("ranks 1, 2 of 4 are lost; 2 go on from the snapshot at ")
+    check_same(tmp_path / "pbt", alone / "pbt")
+
+
+def test_where_nothing_is_kept_it_begins_again(alone, tmp_path):
+    out, said = lose(tmp_path, 2, "pbt", "RankedWorker.train:0:3", KEEP="0")
+    assert said == ["rank 0 of 2 is lost; 1 begins again: nothing is kept"]
+    record = read(alone / "pbt")
+    assert out == f"{record.figure(record.best_score)!r}\n"
+
+
+def test_a_frozen_rank(alone, tmp_path):
+    """It has the journal's lock, and is killed."""
+    settings = [str(word) for setting in (*DETECT, *SOON) for word in ("--mca", *setting)]
+    _, said = lose(tmp_path, 3, "pbt", "RankedWorker.train:0:3", launcher=(*SURVIVE, *settings), FREEZE="1")
+    assert len(said) == 1
+    check_same(tmp_path / "pbt", alone / "pbt")
+
+
+def test_the_first_that_is_left_speaks(tmp_path):
+    (tmp_path / "study.toml").write_text(STUDY.replace("EPOCHS", "4"))
+    out, said = lose(tmp_path, 3, "study.toml", "RankedWorker.train:0:2")
+    assert len(said) == 1
+    assert out.count("is the best") == out.count("report: ") == 1
+
+
+def test_without_the_launcher_s_consent_a_loss_ends_the_job(tmp_path):
+    code, _, errors = finish(start(2, *PROGRAM, tmp_path, "pbt", "RankedWorker.train:1:3"))
+    assert code != 0
+    assert " lost; " not in errors
