@@ -146,7 +146,8 @@ def decide(case: Case, transport: Transport, directory: Path) -> tuple[int, list
         worker,
         header,
         store=RankedStore(store, transport) if transport.size > 1 else store,
-        transport=transport,
+        signals=transport.gather,
+        quiet=transport.rank > 0,
     )
     manager.run()
     return sum(len(trial.reports) for trial in manager.record.trials.values()), virtual.waits

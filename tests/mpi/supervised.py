@@ -65,7 +65,7 @@ def measured(metrics):
 
 SLOW = {"strategy": search.Random(60, steps=120), "factory": Slow, "space": {"lr": Float(0.05, 0.5)}}
 STUDIES = {
-    "asha": (networks, {"strategy": search.ASHA(14, max_epochs=9), "rows": 5}),
+    "asha": (networks, {"strategy": search.ASHA(24, max_epochs=9), "rows": 5}),
     "asha-stopping": (networks, {"strategy": search.ASHA(14, max_epochs=9, mode="stopping"), "rows": 5}),
     "lcm": (networks, {"strategy": search.LCM(12, epochs=6, split=0.3), "rows": 4}),
     "median": (networks, {"strategy": search.Median(12, epochs=5), "rows": 4}),

@@ -75,7 +75,7 @@ def test_nobody_waits_for_a_slow_rank(what, slow, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "rank", "call"), [("asha", 0, 3), ("pbt", 1, 4), ("walk-pbt", 2, 8), ("pbt-structure", 0, 3)]
+    ("name", "rank", "call"), [("asha", 0, 2), ("pbt", 1, 4), ("walk-pbt", 2, 8), ("pbt-structure", 0, 3)]
 )
 def test_killed_and_resumed(name, rank, call, tmp_path):
     """A rank is killed and the job with it, twice on other numbers of ranks; then one gets SIGTERM."""
