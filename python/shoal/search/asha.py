@@ -7,10 +7,9 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
-from typing import Any
 
 from shoal.search.base import Search
-from shoal.search.protocol import Order, Pause, Plan, Report, Resume, Start, Stop, Strategy, Unit, rank_key
+from shoal.search.protocol import Order, Pause, Plan, RankKey, Report, Resume, Start, Stop, Strategy, Unit, rank_key
 from shoal.search.ranking import rank
 from shoal.search.rungs import rungs, span
 from shoal.search.sampler import Proposals, RandomSampler
@@ -18,8 +17,6 @@ from shoal.search.samplers import SamplerLike, read_sampler
 from shoal.search.tracker import Tracker
 from shoal.space import Space
 from shoal.space.checks import whole
-
-_Key = tuple[bool, float, tuple[float, ...], float, int]
 
 
 @dataclass(frozen=True)
@@ -143,7 +140,7 @@ class Stopping(_Asynchronous):
 
     def __init__(self, search: ASHA, proposals: Proposals) -> None:
         super().__init__(search, proposals)
-        self._results: list[list[_Key]] = [[] for _ in self._ends]  # of each rung, the best first
+        self._results: list[list[RankKey]] = [[] for _ in self._ends]  # of each rung, the best first
         self._several: list[list[Report]] = [[] for _ in self._ends]  # those of several objectives, as they came
 
     @property
@@ -229,51 +226,44 @@ class Rung:
     def __init__(self, eta: int) -> None:
         self._eta = eta
         self.count = 0  # of results
-        self._top: list[tuple[Any, int]] = []  # (negated key, trial)
-        self._rest: list[tuple[_Key, int]] = []
-        self._good: list[tuple[_Key, int]] = []  # in the top and not promoted, or once so: the best first
+        self._top: list[_Descending] = []
+        self._rest: list[RankKey] = []
+        self._good: list[RankKey] = []  # in the top and not promoted, or once so: the best first
         self._is_top: set[int] = set()
         self._promoted: set[int] = set()
-        self._key: dict[int, _Key] = {}
 
     def add(self, report: Report) -> None:
         """Record a result; there is one for each trial."""
-        key = rank_key(report)
-        self._key[report.trial] = key
         self.count += 1
-        heapq.heappush(self._rest, (key, report.trial))
+        heapq.heappush(self._rest, rank_key(report))
         if len(self._top) < self.count // self._eta:
             self._raise_best()
-        elif self._top and self._rest[0] < self._worst():
-            _, trial = heapq.heappop(self._top)
-            self._is_top.discard(trial)
-            heapq.heappush(self._rest, (self._key[trial], trial))
+        elif self._top and self._rest[0] < self._top[0].key:
+            fallen = heapq.heappop(self._top).key
+            self._is_top.discard(fallen[-1])
+            heapq.heappush(self._rest, fallen)
             self._raise_best()
 
     def promotable(self) -> int | None:
         """Return the best trial of the top that has not been promoted; None if there is none."""
         while self._good:
-            key, trial = self._good[0]
-            if trial in self._is_top and trial not in self._promoted and not key[0]:
+            diverged, *_, trial = self._good[0]
+            if trial in self._is_top and trial not in self._promoted and not diverged:
                 return trial
             heapq.heappop(self._good)  # it has left the top, and is put back whenever it returns
         return None
 
     def promote(self, trial: int) -> None:
         """Take note that the trial that `promotable` returned has left."""
-        assert self._good[0][1] == trial
+        assert self._good[0][-1] == trial
         heapq.heappop(self._good)
         self._promoted.add(trial)
 
-    def _worst(self) -> tuple[_Key, int]:
-        trial = self._top[0][1]
-        return self._key[trial], trial
-
     def _raise_best(self) -> None:
-        key, trial = heapq.heappop(self._rest)
-        heapq.heappush(self._top, (_Descending(key), trial))
-        self._is_top.add(trial)
-        heapq.heappush(self._good, (key, trial))
+        key = heapq.heappop(self._rest)
+        heapq.heappush(self._top, _Descending(key))
+        self._is_top.add(key[-1])
+        heapq.heappush(self._good, key)
 
 
 class FrontRung:
@@ -309,7 +299,7 @@ class FrontRung:
 class _Descending:
     __slots__ = ("key",)
 
-    def __init__(self, key: _Key) -> None:
+    def __init__(self, key: RankKey) -> None:
         self.key = key
 
     def __lt__(self, other: _Descending) -> bool:

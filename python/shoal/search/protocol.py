@@ -148,11 +148,15 @@ class Strategy(Protocol):
         """Return the plan; the same before, during and after the run."""
 
 
-def rank_key(report: Report) -> tuple[bool, float, tuple[float, ...], float, int]:
+#: What reports are sorted by; the last is the trial.
+RankKey: TypeAlias = tuple[bool, float, tuple[float, ...], float, int]
+
+
+def rank_key(report: Report) -> RankKey:
     """Sort key, best first: finite before not finite, then score, then further objectives, loss, the lower id.
 
     It is a total order of single reports. Sets of them are ranked by `shoal.search.ranking.rank`.
     """
-    loss = report.metrics.get("loss", math.inf)
-    score = 0.0 if report.diverged else report.score  # NaN cannot be sorted
-    return (report.diverged, score, report.objectives, loss if math.isfinite(loss) else math.inf, report.trial)
+    loss, diverged = report.metrics.get("loss", math.inf), report.diverged
+    score = 0.0 if diverged else report.score  # NaN cannot be sorted
+    return (diverged, score, report.objectives, loss if math.isfinite(loss) else math.inf, report.trial)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
-from shoal.search.protocol import Order, Pause, Plan, Report, Stop, Unit, rank_key
+from shoal.search.protocol import Order, Pause, Plan, RankKey, Report, Stop, Unit, rank_key
 from shoal.space.checks import whole
+
+_WITHOUT_ROW = (Stop, Pause)  # once, for a union takes as long to make as the rest of a question takes
 
 
 class Tracker(ABC):
@@ -21,7 +23,7 @@ class Tracker(ABC):
     def __init__(self, unit: Unit) -> None:
         self._unit = unit
         self._until: dict[int, int] = {}  # of the trials in training
-        self._best: Report | None = None
+        self._best: RankKey | None = None
 
     @property
     def unit(self) -> Unit:
@@ -41,7 +43,7 @@ class Tracker(ABC):
     @property
     def best(self) -> int | None:
         """Trial of the best finite report ever told; None before the first."""
-        return None if self._best is None else self._best.trial
+        return None if self._best is None else self._best[-1]
 
     def ask(self, free_rows: int) -> list[Order]:
         """Return up to ``free_rows`` orders that each take a row, and stops; fewer means: wait for reports."""
@@ -59,8 +61,9 @@ class Tracker(ABC):
         if report.progress != until:
             raise ValueError(f"report: trial {report.trial} must report at {until} {self.unit}, got {report.progress}")
         del self._until[report.trial]
-        if not report.diverged and (self._best is None or rank_key(report) < rank_key(self._best)):
-            self._best = report
+        key = rank_key(report)
+        if not report.diverged and (self._best is None or key < self._best):
+            self._best = key
         return self._remember(self._decide(report))
 
     @abstractmethod
@@ -82,7 +85,9 @@ class Tracker(ABC):
 
     def _remember(self, orders: Iterable[Order]) -> list[Order]:
         orders = list(orders)
-        self._until |= {order.trial: order.until for order in orders if not isinstance(order, Stop | Pause)}
+        for order in orders:
+            if not isinstance(order, _WITHOUT_ROW):
+                self._until[order.trial] = order.until
         return orders
 
 
