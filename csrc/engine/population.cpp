@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <set>
 #include <utility>
 
 #include "engine/engine.h"
@@ -65,11 +66,15 @@ struct Population::Impl {
     return members[static_cast<std::size_t>(row)];
   }
 
-  // One of the members that are to be changed, each once.
-  Member& heir(std::int64_t row, const char* what, const std::vector<std::int64_t>& all) {
-    Member& member = at(row);
-    require(std::count(all.begin(), all.end(), row) == 1, "member " + std::to_string(row) + " is " + what + " twice");
-    return member;
+  // The members that are to be changed, each once.
+  std::vector<Member*> heirs(const std::vector<std::int64_t>& rows, const char* what) {
+    std::vector<Member*> changed;
+    std::set<std::int64_t> seen;
+    for (const std::int64_t row : rows) {
+      changed.push_back(&at(row));
+      require(seen.insert(row).second, "member " + std::to_string(row) + " is " + what + " twice");
+    }
+    return changed;
   }
 
   // One that an heir can take weights from.
@@ -130,11 +135,11 @@ void Population::set(std::int64_t row, const Hyperparameters& hyperparameters) {
 void Population::copy(const std::vector<std::int64_t>& source, const std::vector<std::int64_t>& target) {
   require(source.size() == target.size(), "copy has " + std::to_string(source.size()) + " sources and " +
                                               std::to_string(target.size()) + " targets, expected as many");
+  const std::vector<Member*> heirs = impl_->heirs(target, "a target");
   std::vector<Descent> descents;
   for (std::size_t i = 0; i < source.size(); ++i) {
-    Member& heir = impl_->heir(target[i], "a target", target);
     const Member& parent = impl_->parent(source[i], target[i]);
-    descents.push_back({&parent, &parent, &heir});
+    descents.push_back({&parent, &parent, heirs[i]});
   }
   impl_->engine->inherit(descents);
 }
@@ -143,50 +148,48 @@ void Population::crossover(const std::vector<std::int64_t>& heirs, const std::ve
                            const std::vector<std::int64_t>& second, double rate) {
   check_parents(heirs, first, second);
   const std::uint64_t share = share_of(rate);
+  const std::vector<Member*> members = impl_->heirs(heirs, "an heir");
   std::vector<Descent> descents;
   for (std::size_t i = 0; i < heirs.size(); ++i) {
-    Member& heir = impl_->heir(heirs[i], "an heir", heirs);
     for (const std::int64_t row : {first[i], second[i]}) {
       require(!impl_->parent(row, heirs[i]).counters().diverged,
               "member " + std::to_string(row) + " has diverged and cannot be a parent");
     }
-    descents.push_back({&impl_->at(first[i]), &impl_->at(second[i]), &heir, share});
+    descents.push_back({&impl_->at(first[i]), &impl_->at(second[i]), members[i], share});
   }
   impl_->engine->inherit(descents);
 }
 
 void Population::mutate(const std::vector<std::int64_t>& rows, double scale) {
   require(scale >= 0 && std::isfinite(scale), "scale must be >= 0 and finite, got " + std::to_string(scale));
-  std::vector<Member*> members;
-  for (const std::int64_t row : rows) members.push_back(&impl_->heir(row, "to be mutated", rows));
-  impl_->engine->mutate(members, scale);
+  impl_->engine->mutate(impl_->heirs(rows, "to be mutated"), scale);
 }
 
 void Population::cross_hyperparameters(const std::vector<std::int64_t>& heirs, const std::vector<std::int64_t>& first,
                                        const std::vector<std::int64_t>& second, double rate) {
   check_parents(heirs, first, second);
   const std::uint64_t share = share_of(rate);
+  const std::vector<Member*> members = impl_->heirs(heirs, "an heir");
   std::vector<Hyperparameters> crossed;
   for (std::size_t i = 0; i < heirs.size(); ++i) {
-    const Member& heir = impl_->heir(heirs[i], "an heir", heirs);
+    const Member& heir = *members[i];
     const Hyperparameters &one = impl_->at(first[i]).hyperparameters, &two = impl_->at(second[i]).hyperparameters;
     const Hyperparameters child = cross(one, two, share, heir.key, static_cast<std::uint32_t>(heir.counters().step));
     crossed.push_back(checked(child, *heir.program));
   }
-  for (std::size_t i = 0; i < heirs.size(); ++i) impl_->at(heirs[i]).hyperparameters = std::move(crossed[i]);
+  for (std::size_t i = 0; i < heirs.size(); ++i) members[i]->hyperparameters = std::move(crossed[i]);
 }
 
 void Population::perturb(const std::vector<std::int64_t>& rows, const Perturbation& how) {
   check(how);
-  for (const std::int64_t row : rows) {
-    const Member& member = impl_->heir(row, "to be perturbed", rows);
+  const std::vector<Member*> members = impl_->heirs(rows, "to be perturbed");
+  for (const Member* member : members) {
     for (const auto end : {&HotRange::low, &HotRange::high})
-      checked(at_end(member.hyperparameters, how, end), *member.program);
+      checked(at_end(member->hyperparameters, how, end), *member->program);
   }
-  for (const std::int64_t row : rows) {
-    Member& member = impl_->at(row);
-    const auto step = static_cast<std::uint32_t>(member.counters().step);
-    member.hyperparameters = shoal::perturb(member.hyperparameters, how, member.key, step);
+  for (Member* member : members) {
+    const auto step = static_cast<std::uint32_t>(member->counters().step);
+    member->hyperparameters = shoal::perturb(member->hyperparameters, how, member->key, step);
   }
 }
 
