@@ -3,11 +3,17 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
+#include "arrays.h"
 #include "engine/augment.h"
+#include "engine/batch.h"
+#include "kernels/kernels.h"
+#include "pictures.h"
 
 using namespace shoal;
+using test::Pictures;
 
 namespace {
 
@@ -107,5 +113,45 @@ TEST_CASE("the draw depends on seed, member, step and row") {
   CHECK(base == with({1, 2}, 3, 4));
   for (const auto& other : {with({2, 2}, 3, 4), with({1, 3}, 3, 4), with({1, 2}, 4, 4), with({1, 2}, 3, 5)}) {
     CHECK(base != other);
+  }
+}
+
+TEST_CASE_TEMPLATE("images are augmented as their place in the batch wants it, whatever the slice", T, std::uint8_t,
+                   float) {
+  const std::int64_t rows = 37, features = 5 * 4 * 3;
+  const Pictures pictures(50, {5, 4, 3});
+  Dataset set{.samples = 50, .shape = pictures.shape};
+  const auto* raw = [&] {
+    if constexpr (std::is_same_v<T, float>) {
+      return set.x_f32 = pictures.x.data();
+    } else {
+      return set.x_u8 = pictures.bytes.data();
+    }
+  }();
+  const Data data(set, Loss::mse, Use::prediction);
+  const Augmentation augmentation{.pad = 2, .flip = true, .key = {1, 2}, .step = 3};
+  for (const bool image : {true, false}) {
+    CAPTURE(image);
+    const Layer first = image ? layer::conv2d(2, 1) : layer::dense(2);
+    const Program program = compile({{first}}, pictures.shape);
+    const Tensor& tensor = program.tensors[0];
+    REQUIRE(tensor.is_image == image);
+    const auto carve = [&](Arena arena) { return Batch(program, Loss::mse, rows, 32, arena); };
+    const Buffer block(1 << 20);
+    const Batch batch = carve(Arena(reinterpret_cast<float*>(block.data())));
+    for (std::uint32_t r = 0; r < rows; ++r) batch.index()[r] = r * 7 % 50;
+    for (const Slice& slice : {Slice{0, 16, true, false}, Slice{16, 21, false, true}}) {
+      const test::Matrix as_rows(slice.rows, features);
+      const test::Images as_image(slice.rows, {5, 4, 3}, kernels().lanes);
+      batch.gather_inputs(data, tensor, slice, augmentation, image ? as_image.data() : as_rows.data(), {});
+      for (std::int64_t r = 0; r < slice.rows; ++r) {
+        std::vector<T> want(static_cast<std::size_t>(features));
+        const auto place = static_cast<std::uint32_t>(slice.first + r);
+        augment(augmentation, 5, 4, 3, place, raw + batch.index()[place] * features, want.data());
+        for (std::int64_t f = 0; f < features; ++f) {
+          CHECK((image ? as_image(r, f) : as_rows(r, f)) == static_cast<float>(want[static_cast<std::size_t>(f)]));
+        }
+      }
+    }
   }
 }

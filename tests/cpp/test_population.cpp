@@ -5,11 +5,13 @@
 #include <cstring>
 #include <random>
 
+#include "members.h"
 #include "shoal/device.h"
 #include "shoal/error.h"
 #include "shoal/population.h"
 
 using namespace shoal;
+using namespace shoal::test;
 
 namespace {
 
@@ -50,17 +52,6 @@ Hyperparameters rates(float lr, std::int64_t batch) {
   h.momentum = 0.5f;
   h.batch_size = batch;
   return h;
-}
-
-using Bytes = std::vector<std::byte>;
-
-Bytes bytes(Population& p, std::int64_t row) { return {p.state(row), p.state(row) + p.state_bytes(row)}; }
-
-std::vector<double> fit(Population& p, const Dataset& d, std::int64_t steps) {
-  std::vector<double> losses(static_cast<std::size_t>(p.size()));
-  p.fit(d, std::vector<std::int64_t>(static_cast<std::size_t>(p.size()), steps), std::max<std::int64_t>(steps, 1),
-        losses.data());
-  return losses;
 }
 
 }  // namespace
