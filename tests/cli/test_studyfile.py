@@ -229,7 +229,7 @@ def test_the_copy_in_the_directory_is_the_same_study(read):
     file.keep()
     copy = StudyFile.read(file.directory / FILE, file.directory)
     assert copy.text == file.text == "# mine\n" + GOOD
-    assert copy.study._header == file.study._header
+    assert copy.study._setup.header == file.study._setup.header
 
 
 @pytest.mark.parametrize(("name", "trials"), [("study", 64), ("images", 16)])

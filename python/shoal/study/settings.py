@@ -20,6 +20,7 @@ class Settings:
 
     def __init__(
         self,
+        *,
         space: Space | Mapping[str, Any],
         strategy: Search | None,
         metric: Any,

@@ -11,31 +11,24 @@ from typing import Any, TypeAlias
 from shoal.data import Dataset
 from shoal.errors import StudyError
 from shoal.manager.held import everywhere
-from shoal.manager.journal import Event
-from shoal.manager.listener import Listener
-from shoal.manager.manager import Keeper, Manager, Signals
-from shoal.manager.mortal import ranks
 from shoal.manager.native import Network
-from shoal.manager.rankedstore import RankedStore
-from shoal.manager.record import FORMAT, StudyRecord
+from shoal.manager.record import StudyRecord
 from shoal.manager.snapshot import State
-from shoal.manager.store import Store
-from shoal.manager.supervisedstore import SupervisedStore
-from shoal.manager.supervision import Ending, serve, supervise
-from shoal.manager.survival import outlive
+from shoal.manager.supervision import Ending
 from shoal.manager.transport import Alone, Ranks, Transport
 from shoal.manager.worker import Worker
-from shoal.merit import TIMES, Merit, describe_objectives
-from shoal.population import Population, __version__, files
+from shoal.merit import TIMES, Merit
+from shoal.population import Population, files
 from shoal.search import Search
 from shoal.search.protocol import Plan
 from shoal.space import Space
 from shoal.study.cost import duration
-from shoal.study.crew import Seat, agent, chart, ranked_worker, seats, supervising_worker
+from shoal.study.overranks import run_over
 from shoal.study.progress import Progress, listener
 from shoal.study.replay import Replay, replay
 from shoal.study.result import Best, Result
 from shoal.study.settings import Settings
+from shoal.study.setup import Setup
 from shoal.study.task import NetworkTask, Task, TrainableTask
 from shoal.trainable import Trainable
 
@@ -110,14 +103,21 @@ class Study:
     ) -> None:
         options = {"optimizer": optimizer, "loss": loss, "device": device, "data_order": data_order, "threads": threads}
         task = NetworkTask(network, train, valid, options)
-        known = task.directions()
-        self._set_up(
-            task,
-            Settings(
-                *(space, strategy, metric, mode, known, record, seed),
-                *(directory, rows, record_every, snapshot_interval, form),
-            ),
+        settings = Settings(
+            space=space,
+            strategy=strategy,
+            metric=metric,
+            mode=mode,
+            known=task.directions(),
+            record=record,
+            seed=seed,
+            directory=directory,
+            rows=rows,
+            record_every=record_every,
+            snapshot_interval=snapshot_interval,
+            form=form,
         )
+        self._set_up(task, settings)
 
     @classmethod
     def from_trainable(
@@ -151,34 +151,27 @@ class Study:
             snapshot_interval: As above.
             form: As above.
         """
-        study = cls.__new__(cls)
-        study._set_up(
-            TrainableTask(factory),
-            Settings(
-                *(space, strategy, metric, mode, None, (), seed),
-                *(directory, rows, record_every, snapshot_interval, form),
-            ),
+        task = TrainableTask(factory)
+        settings = Settings(
+            space=space,
+            strategy=strategy,
+            metric=metric,
+            mode=mode,
+            known=None,
+            record=(),
+            seed=seed,
+            directory=directory,
+            rows=rows,
+            record_every=record_every,
+            snapshot_interval=snapshot_interval,
+            form=form,
         )
+        study = cls.__new__(cls)
+        study._set_up(task, settings)
         return study
 
     def _set_up(self, task: Task, settings: Settings) -> None:
-        self._task, self._settings = task, settings
-        self._header: Event = {
-            "event": "study",
-            "format": FORMAT,
-            "version": __version__,
-            "seed": settings.seed,
-            **describe_objectives(settings.objectives),
-            **({"record": list(settings.record)} if settings.record else {}),
-            "unit": settings.plan.unit,
-            "record_every": settings.record_every,
-            "space": settings.space.describe(),
-            "strategy": settings.strategy.describe(),
-            "plan": vars(settings.plan),
-            **task.check(settings.space, settings.strategy.reads),
-        }
-        directory, interval = settings.directory, settings.snapshot_interval
-        self._store = None if directory is None else Store(directory, self._header, interval)
+        self._task, self._settings, self._setup = task, settings, Setup(task, settings)
 
     @property
     def plan(self) -> Plan:
@@ -190,12 +183,11 @@ class Study:
 
         To know how long, some random configs are trained for about a second, and forgotten.
         """
-        plan, settings = self.plan, self._settings
-        rows = min(settings.rows or self._task.rows, plan.trials)
+        plan, rows = self.plan, self._setup.rows
         lines = (
             *plan.lines,
             f"{plan.trials:,} trials, {rows:,} at a time; at most {plan.budget:,} {plan.unit} in all",
-            *self._task.footprint(settings.space),
+            *self._task.footprint(self._settings.space),
             *self._cost(rows),
         )
         return "\n".join(lines)
@@ -228,79 +220,14 @@ class Study:
             StudyError: The directory cannot be used, or a user's trainable failed; what was done before it is kept.
                 Or the ranks have made different studies.
         """
-        settings = self._settings
-        if comm is None:
-            rows = min(settings.rows or self._task.rows, settings.plan.trials)
-            worker = self._task.worker(
-                rows, settings.plan.unit, settings.seed, settings.needs, partial=settings.partial
-            )
-            manager = self._manager(worker, self._store, listener(progress))
-            return self._conclude(Ending(manager.run(), manager.record, manager.front_states, []), worker, Alone())
-        # After an error the transport stays: to free it takes all ranks, and others may never come.
-        outcome = outlive(ranks(comm), lambda transport: self._run_over(transport, progress), self._tell_loss)
-        if isinstance(outcome, SystemExit):
-            raise outcome
-        return outcome
-
-    def _tell_loss(self, lost: str, left: int) -> None:
-        if self._store is None:
-            then = f"{left} {'begins' if left == 1 else 'begin'} again: nothing is kept"
-        else:
-            then = f"{left} {'goes' if left == 1 else 'go'} on from the snapshot at {self._store.reached:.1f} s"
-        print(f"{lost}; {then}", file=sys.stderr)
-
-    def _run_over(self, transport: Transport, progress: Progress) -> Result | SystemExit:
-        places = seats(transport, self._header, *self._task.wishes)
-        if transport.rank > 0:
-            progress = False
-        if progress is not False:
-            print(chart(places), file=sys.stderr)
-        store = None if self._store is None else RankedStore(self._store, transport)
-        seat = places[transport.rank]
-        run = self._run_supervised if self._settings.supervised(transport.size) else self._run_replicated
-        try:
-            return run(transport, seat, store, progress)
-        except SystemExit as stopped:  # as all ranks are, which shall agree on it
-            return stopped
-
-    def _run_replicated(
-        self, transport: Transport, seat: Seat, store: RankedStore | None, progress: Progress
-    ) -> Result:
-        worker, quiet = ranked_worker(transport, self._task, self._settings, seat), transport.rank > 0
-        manager = self._manager(worker, store, listener(progress, worker), transport.gather, quiet)
-        ending = Ending(manager.run(), manager.record, manager.front_states, worker.timesheet.utilisation)
-        return self._conclude(ending, worker, transport)
-
-    def _run_supervised(
-        self, transport: Transport, seat: Seat, store: RankedStore | None, progress: Progress
-    ) -> Result:
-        mine = agent(transport, self._task, self._settings, seat, store)
-        if transport.rank > 0:
-            return self._conclude(serve(mine, store, transport), mine.worker, transport)
-        worker = supervising_worker(mine, transport, self._task, self._settings)
-        kept = None if store is None or self._store is None else SupervisedStore(store, self._store, worker, mine)
-        manager = self._manager(worker, kept, listener(progress, worker), worker.signals)
-        return self._conclude(supervise(manager, worker, mine, transport), worker, transport)
-
-    def _manager(
-        self,
-        worker: Worker,
-        store: Keeper | None,
-        listener: Listener,
-        signals: Signals = lambda caught: [caught],
-        quiet: bool = False,
-    ) -> Manager:
-        return Manager(
-            self._settings.bind(),
-            worker,
-            self._header,
-            store=store,
-            objectives=self._settings.objectives,
-            record_every=self._settings.record_every,
-            listener=listener,
-            signals=signals,
-            quiet=quiet,
+        if comm is not None:
+            return run_over(comm, self._setup, progress, self._conclude)
+        settings, setup = self._settings, self._setup
+        worker = self._task.worker(
+            setup.rows, settings.plan.unit, settings.seed, settings.needs, partial=settings.partial
         )
+        manager = setup.manager(worker, setup.store, listener(progress))
+        return self._conclude(Ending(manager.run(), manager.record, manager.front_states, []), worker, Alone())
 
     def _conclude(self, ending: Ending, worker: Worker, transport: Transport) -> Result:
         settings, first, record = self._settings, transport.rank == 0, ending.record
