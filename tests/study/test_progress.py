@@ -1,8 +1,10 @@
-"""The lines that a study writes where there is no terminal."""
+"""What a study shows while it runs: lines, or a table in a terminal, or what a user's function makes of it."""
 
 import pytest
+from tests.study.studies import study
 
-from shoal.manager.listener import Round
+from shoal import search
+from shoal.manager.listener import Listener, Round
 from shoal.manager.record import StudyRecord
 from shoal.manager.timesheet import Timesheet
 from shoal.search.protocol import Plan
@@ -61,3 +63,38 @@ def test_a_study_that_had_ended_says_nothing_of_its_ranks(capsys, now):
     now[0] += 10
     watch(Lines(Crew()))
     assert "ranks trained" not in capsys.readouterr().err
+
+
+def test_progress_can_be_a_function_or_a_listener():
+    seen = []
+    study(rows=2).run(progress=lambda record, stats: seen.append((stats.trained, record.spent)))
+    assert seen[0] == ((0, 1), 2)
+    assert seen[-1] == ((4,), 15)
+
+    class Ear(Listener):
+        def on_end(self, record):
+            seen.append(record.ended)
+
+    study().run(progress=Ear())
+    assert seen[-1] is True
+
+
+def test_progress_is_a_line_for_each_tenth(capsys, tmp_path):
+    result = study(strategy=search.Random(trials=20, epochs=1), rows=1, directory=tmp_path).run()
+    lines = capsys.readouterr().err.splitlines()
+    assert [int(line.split()[0]) for line in lines] == list(range(2, 21, 2))
+    assert lines[-1].startswith("20 of 20 epochs, ")
+    assert lines[-1].endswith(f" s, best accuracy {result.best.score:.4g} by trial {result.best.id}")
+    study(strategy=search.Random(trials=20, epochs=1), rows=1, directory=tmp_path).run()
+    assert capsys.readouterr().err.splitlines()[0].startswith("20 of 20 epochs, ")
+
+
+def test_in_a_terminal_progress_is_a_table(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    study().run()
+    assert "15 of 15 epochs" in capsys.readouterr().err
+
+
+def test_wrong_progress_is_named():
+    with pytest.raises(ValueError, match="progress: must be True, False, a Listener or a function, got 3"):
+        study().run(progress=3)
