@@ -141,6 +141,8 @@ class NativeWorker:
             pair.load_state(0, block)
             layers = pair.inherit(0, 1)
             block = pair.state(1)
+        if own.structure != member.network.structure:
+            member.row = None  # given one again, it is set up anew: what is in this one need not be parked
         self._change(member, config, own)
         self._load(member, block)
         member.seconds = float(state.get("seconds", 0.0))
