@@ -1,4 +1,8 @@
-"""Checks of single values. Each returns a plain Python value, or raises a ValueError naming place, rule and value."""
+"""Checks of single values that the core takes: integers of 32 bits, numbers in single precision; NumPy's are welcome.
+
+Each returns a plain Python value, or raises a ValueError naming place, rule and value. Those of spaces and strategies
+are in `shoal.space.checks`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Checks of single values. Each returns a plain Python value or raises ValueError: ``name: rule, got value``."""
+"""Checks of single values of spaces and strategies, which a journal carries as JSON: integers of any size, float64.
+
+Each returns a plain Python value or raises ValueError: ``name: rule, got value``. Those of what the core takes are in
+`shoal.rules`: other bounds, and so other words.
+"""
 
 from __future__ import annotations
 
