@@ -2,33 +2,44 @@
 
 ``RankedWorker.train:2:3`` lets rank 2 kill itself as it makes its third call of that, ``RankedWorker.train+:2:3`` when
 the call has returned. With FREEZE=1 in the environment it stops answering instead, with KEEP=0 nothing is kept. NAME is
-a study of ``tests.mpi.studies``, or a study file in the directory.
+a study of ``tests.mpi.studies``, with FORM=supervised of ``tests.mpi.supervised``, or a study file in the directory.
 """
 
 import os
 import signal
 import sys
+from functools import wraps
 from itertools import count
 
 from mpi4py import MPI
-from tests.mpi.studies import STUDIES, make
+from tests.mpi import studies, supervised
 
 from shoal.cli import main
+from shoal.manager.agent import Agent
 from shoal.manager.job import job
 from shoal.manager.mortal import MortalRanks
 from shoal.manager.ranked import RankedWorker
 from shoal.manager.rankedstore import RankedStore
 from shoal.manager.store import Store
+from shoal.manager.supervised import SupervisingWorker
 from shoal.manager.transport import Ranks
 from shoal.study.study import Study
 
-KINDS = {each.__name__: each for each in (RankedWorker, RankedStore, Store, Ranks, MortalRanks, Study)}
+TYPES = Agent, MortalRanks, RankedStore, RankedWorker, Ranks, Store, Study, SupervisingWorker
+KINDS = {each.__name__: each for each in TYPES}
+
+
+def make(name, directory):
+    if os.environ.get("FORM") == "supervised":
+        return supervised.make(name, directory, form=None)  # that of one rank, if no other is left, is the other one
+    return studies.make(name, directory)
 
 
 def die_at(place, last):
     kind, name = place.rstrip("+").split(".")
     method, calls = getattr(KINDS[kind], name), count(1)
 
+    @wraps(method)  # orders name it
     def fatal(self, *arguments, **options):
         number = next(calls)
         if number == last and not place.endswith("+"):
@@ -53,6 +64,5 @@ if __name__ == "__main__":
     if name.endswith(".toml"):
         main(["run", f"{directory}/{name}", "--directory", f"{directory}/run"])
     with job() as comm:
-        kind, changes = STUDIES[name]
-        study = kind(None, **changes) if os.environ.get("KEEP") == "0" else make(name, directory)
+        study = make(name, directory if os.environ.get("KEEP") != "0" else None)
         sys.stdout.write(f"{study.run(comm=comm).best.score!r}\n")  # in one piece, beside other ranks

@@ -31,7 +31,7 @@ STUDIES = {
 
 def make(name, directory):
     kind, changes = STUDIES[name]
-    return kind(Path(directory) / name, form="replicated", **changes)
+    return kind(directory and Path(directory) / name, form="replicated", **changes)
 
 
 def work(worker):

@@ -9,15 +9,20 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 from tests.manager.toys import Walk, networks, trainables, weights
 
 from shoal import search
 from shoal.errors import StudyError
+from shoal.manager import StudyRecord
+from shoal.manager.journal import read_journal
 from shoal.manager.native import NativeWorker
+from shoal.manager.replay import replay
+from shoal.manager.transport import launched
 from shoal.manager.worker import TrainableWorker
 from shoal.space import Float
 
-RANK = int(os.environ.get("PMI_RANK", 0))
+RANK, _ = launched() or (0, 1)
 PBT = search.PBT(6, epochs=12, interval_epochs=2, quantile=0.4, synchronous=False)
 STRUCTURE = search.PBT(
     6, epochs=8, interval_epochs=2, quantile=0.5, explore={"depth": search.Resample(0.8)}, synchronous=False
@@ -38,6 +43,17 @@ class Slow(Walk):
     def train(self, until):
         wait("train")
         return {**super().train(until), "rank": RANK}
+
+
+class Heavy(Walk):
+    """Has a state of 4 MB, which no MPI buffers, and looks whether all of it has come."""
+
+    def save(self):
+        return {**super().save(), "bulk": np.full(500_000, self.x[0])}
+
+    def load(self, arrays):
+        super().load(arrays)
+        assert (arrays["bulk"] == self.x[0]).all()
 
 
 class Fails(Walk):
@@ -79,6 +95,14 @@ STUDIES = {
         trainables,
         {"strategy": search.PBT(6, steps=900, interval=90, quantile=0.4, synchronous=False), "rows": 4},
     ),
+    "heavy": (
+        trainables,
+        {
+            "strategy": search.PBT(6, steps=360, interval=60, quantile=0.5, synchronous=False),
+            "factory": Heavy,
+            "rows": 5,
+        },
+    ),
     "halving": (networks, {"strategy": search.SuccessiveHalving(12, max_epochs=9), "rows": 5}),
     "demes": (networks, {"strategy": search.Genetic(6, 4, epochs=2, demes=2, inherit_weights=True), "rows": 4}),
     "slow-train": (trainables, {**SLOW, "snapshot_interval": 0.2}),
@@ -89,7 +113,40 @@ STUDIES = {
 
 def make(name, directory, form="supervised"):
     kind, changes = STUDIES[name]
-    return kind(Path(directory) / name, form=form, **changes)
+    return kind(directory and Path(directory) / name, form=form, **changes)
+
+
+def check(name, directory):
+    """The strategy lives through the journal to its end, and each curve is what the trial trains to alone."""
+    study, record = make(name, directory), StudyRecord()
+    strategy = study._settings.bind()
+    replay(read_journal(directory / name), record, strategy)  # refuses reports that are not at their ``until``
+    assert record.ended
+    assert strategy.finished
+    assert len(record.trials) >= study.plan.trials
+    assert sorted(record.trials) == list(range(len(record.trials)))
+    assert not any(trial.alive for trial in record.trials.values())
+    for trial in record.trials.values():
+        if not trial.parents:
+            check_curve(study, trial)
+    again = study.replay()
+    assert again.metrics
+    assert {**again.metrics, "rank": 0} == {**again.recorded, "rank": 0}
+    if "pbt" in name:
+        assert any(trial.parents for trial in record.trials.values()), name
+
+
+def check_curve(study, trial):
+    """A curve may end with a divergence, which has no point."""
+    worker = study._task.worker(1, study.plan.unit, study._settings.seed, needs=())
+    worker.start(trial.id, study._settings.space.check(trial.config))
+    for progress, metrics in trial.curve:
+        again = worker.train({trial.id: progress})[trial.id]
+        names = again.keys() - {"rank"}
+        assert [again[name] for name in names] == [metrics[name] for name in names], (trial.id, progress)
+    assert [report.progress for report in trial.reports if not report.diverged] == [
+        progress for progress, _ in trial.curve if progress in {report.progress for report in trial.reports}
+    ]
 
 
 def work():

@@ -4,11 +4,10 @@ import signal
 
 import pytest
 from tests.mpi.ranks import finish, needs_mpi, on_ranks, start
-from tests.mpi.supervised import STUDIES, make
+from tests.mpi.supervised import STUDIES, check, make
 
 from shoal.manager import StudyRecord
 from shoal.manager.journal import encode, read_journal
-from shoal.manager.replay import replay
 
 pytestmark = needs_mpi
 
@@ -21,39 +20,6 @@ def test_all_kinds_of_strategies(ranks, tmp_path):
     on_ranks(ranks, *PROGRAM, ranks, tmp_path, *ALL, limit=120)
     for name in ALL:
         check(name, tmp_path)
-
-
-def check(name, directory):
-    """The strategy lives through the journal to its end, and each curve is what the trial trains to alone."""
-    study, record = make(name, directory), StudyRecord()
-    strategy = study._settings.bind()
-    replay(read_journal(directory / name), record, strategy)  # refuses reports that are not at their ``until``
-    assert record.ended
-    assert strategy.finished
-    assert len(record.trials) >= study.plan.trials
-    assert sorted(record.trials) == list(range(len(record.trials)))
-    assert not any(trial.alive for trial in record.trials.values())
-    for trial in record.trials.values():
-        if not trial.parents:
-            check_curve(study, trial)
-    again = study.replay()
-    assert again.metrics
-    assert {**again.metrics, "rank": 0} == {**again.recorded, "rank": 0}
-    if "pbt" in name:
-        assert any(trial.parents for trial in record.trials.values()), name
-
-
-def check_curve(study, trial):
-    """A curve may end with a divergence, which has no point."""
-    worker = study._task.worker(1, study.plan.unit, study._settings.seed, needs=())
-    worker.start(trial.id, study._settings.space.check(trial.config))
-    for progress, metrics in trial.curve:
-        again = worker.train({trial.id: progress})[trial.id]
-        names = again.keys() - {"rank"}
-        assert [again[name] for name in names] == [metrics[name] for name in names], (trial.id, progress)
-    assert [report.progress for report in trial.reports if not report.diverged] == [
-        progress for progress, _ in trial.curve if progress in {report.progress for report in trial.reports}
-    ]
 
 
 @pytest.mark.parametrize(("what", "slow"), [("train", 0), ("train", 1), ("train", 2), ("setup", 0)])

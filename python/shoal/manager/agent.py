@@ -156,12 +156,13 @@ class Agent:
 
     def step(self) -> bool:
         """Do what can be done now; return whether there was anything."""
-        done = self._training is not None and self._training.done
+        done = False
         try:
-            if done:
-                self._report()
             while self._calls and self._next():
                 done = True
+            if self._training is not None and self._training.done:  # last: it may fail, but all wait for a ``save``
+                done = True
+                self._report()
         except StudyError as error:  # of a user's code
             self._failed = True
             self._transport.post(0, error)

@@ -161,6 +161,11 @@ class MortalRanks(Ranks):
         coming = [request for _, requests in self._coming for request in requests]
         return [*self._under_way, *self._leaving, *coming]
 
+    def close(self) -> None:
+        """Close as any ranks do; all is done, so nobody needs what was posted to those that are lost since."""
+        with suppress(self._mpi.Exception):
+            super().close()
+
     def leave(self, code: int) -> None:
         """Wait for those that are left, and end at once."""
         sys.stdout.flush()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from shoal.errors import StudyError
@@ -41,17 +41,14 @@ def supervise(manager: Manager, worker: SupervisingWorker, agent: Agent, transpo
     Raises:
         StudyError: Here and on all other ranks.
     """
-    try:
-        signal = manager.run()
-        parts = parts_of(Snapshot(front=manager.front_states))
-        worker.agree()
-    except StudyError as error:
-        worker.dismiss(error)
-        _depart(agent, transport)
-        raise
-    except RankLost:
-        agent.rest()  # what it trains is of no use, but has threads and memory
-        raise
+    with _departing(agent, transport):
+        try:
+            signal = manager.run()
+            parts = parts_of(Snapshot(front=manager.front_states))
+            worker.agree()
+        except StudyError as error:
+            worker.dismiss(error)
+            raise
     worker.others(Agent.leave)
     return _end(agent, transport, (signal, manager.record, parts, worker.timesheet.utilisation))
 
@@ -62,19 +59,13 @@ def serve(agent: Agent, store: RankedStore | None, transport: Transport) -> Endi
     Raises:
         StudyError: Here and on all other ranks.
     """
-    try:
+    with _departing(agent, transport):
         if store is None:  # nothing can be saved, so a signal acts at once
             _obey(agent, transport, [])
         else:
             with store.open() as (_, snapshot), interrupts(quiet=True) as caught:
                 agent.take(snapshot)
                 _obey(agent, transport, caught)
-    except StudyError:
-        _depart(agent, transport)
-        raise
-    except RankLost:
-        agent.rest()
-        raise
     return _end(agent, transport, None)
 
 
@@ -105,7 +96,18 @@ def _obey(agent: Agent, transport: Transport, caught: Sequence[int]) -> None:
     until(lambda: agent.left, look)
 
 
-def _depart(agent: Agent, transport: Transport) -> None:
-    """Leave a study that has failed, all together: who leaves alone is taken for one that has died."""
-    agent.rest()
-    transport.alike(math.inf)
+@contextmanager
+def _departing(agent: Agent, transport: Transport) -> Iterator[None]:
+    """Leave what has failed once nothing trains any more, which has threads and memory, whatever it comes to.
+
+    Ranks leave a study that has failed all together: who leaves alone is taken for one that has died.
+    """
+    try:
+        yield
+    except StudyError:
+        agent.rest()
+        transport.gather(None)  # if a rank is lost now, those that are left go on, and fail alike
+        raise
+    except RankLost:
+        agent.rest()
+        raise
