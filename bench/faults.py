@@ -4,9 +4,11 @@
     python bench/faults.py --seeds 50 --survive   # Open MPI with ULFM: the job must end well by itself
 
 A seed takes one of the test suite's studies. It is killed up to three times, one random rank or all of them, and then
-left alone; afterwards its journal and its weights are compared with those of a run in one process. One JSON line a
-study: trials that are lost, results that differ, jobs that hang, jobs that fail though nobody has killed them (or, with
---survive, though they should outlive it). Exit code 1 if there is any of these.
+left alone. Afterwards its journal and its weights are compared with those of a run in one process. A supervised study
+depends on who is quicker, so there each trial that has inherited nothing is trained again in one process for its curve,
+the strategy for its budgets, and the winner for its score; and what the journal said up to its last snapshot before a
+kill it must say in the end. One JSON line a study: trials that are lost, results that differ, jobs that hang, jobs that
+fail though nobody has killed them (or, with --survive, though they should outlive it). Exit code 1 if there is any.
 """
 
 from __future__ import annotations
@@ -20,19 +22,55 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import machine
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # tests is beside bench
 from tests.manager.toys import read, story
+from tests.mpi import studies, supervised
 from tests.mpi.ranks import start
-from tests.mpi.studies import make
+
+from shoal.errors import ShoalError
+from shoal.manager.journal import encode, read_journal
 
 KILLS, LIMIT = 3, 60.0  # kills of a study at most; seconds that a job may take
 FAULTS = "lost", "differ", "hang", "failed"
+
+
+class Study(NamedTuple):
+    """One of the test suite's, in one of the forms."""
+
+    name: str
+    form: str
+
+    def in_one_process(self, directory: Path) -> None:
+        """Run it, for the others to be compared with; a supervised one needs no such run."""
+        if self.form == "replicated":
+            studies.make(self.name, directory).run(progress=False)
+
+    def lost(self, directory: Path, alone: Path) -> int:
+        """Count the trials that should be there and are not."""
+        if self.form == "replicated":
+            expected = set(read(alone / self.name).trials)
+        else:
+            expected = set(range(supervised.make(self.name, directory).plan.trials))
+        return len(expected - set(read(directory / self.name).trials))
+
+    def same(self, directory: Path, alone: Path) -> bool:
+        """Whether a study has ended as one in one process would have."""
+        if self.form == "replicated":
+            return same_story(directory / self.name, alone / self.name)
+        try:
+            supervised.check(self.name, directory)
+        except (AssertionError, ShoalError):
+            traceback.print_exc()
+            return False
+        return True
 
 
 def same_story(directory: Path, alone: Path) -> bool:
@@ -41,30 +79,31 @@ def same_story(directory: Path, alone: Path) -> bool:
     return story(directory) == story(alone) and weights[0] == weights[1]
 
 
-# How each study is compared; one whose decisions depend on timing would have a rule of its own.
-COMPARE: dict[str, Callable[[Path, Path], bool]] = dict.fromkeys(
-    ("pbt", "pbt-async", "genetic", "asha", "pbt-structure", "halving", "trainables"), same_story
-)
+NAMES = {
+    "replicated": ("pbt", "pbt-async", "genetic", "asha", "pbt-structure", "halving", "trainables"),
+    "supervised": ("asha", "pbt", "dehb", "walk", "walk-pbt", "heavy"),
+}
+STUDIES = [Study(name, form) for form, names in NAMES.items() for name in names]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=50)
-    parser.add_argument("--studies", nargs="+", choices=COMPARE, default=list(COMPARE))
+    parser.add_argument("--forms", nargs="+", choices=NAMES, default=list(NAMES))
     parser.add_argument("--survive", action="store_true", help="kill one rank, and expect the job to go on")
     options = parser.parse_args()
-    found = {name: Counter[str]() for name in options.studies}
+    found = {study: Counter[str]() for study in STUDIES if study.form in options.forms}
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
-        for name in options.studies:
-            make(name, base / "alone").run(progress=False)
+        for study in found:
+            study.in_one_process(base / "alone")
         for seed in range(options.seeds):
-            name = options.studies[seed % len(options.studies)]
-            found[name] += disturb(name, base, seed, options.survive)
-    for name, count in found.items():
+            study = list(found)[seed % len(found)]
+            found[study] += disturb(study, base, seed, options.survive)
+    for study, count in found.items():
         line = {
             "bench": "faults",
-            "case": {"study": name, "survive": options.survive, "seeds": count["seeds"]},
+            "case": {"study": study.name, "form": study.form, "survive": options.survive, "seeds": count["seeds"]},
             "unit": "events",
             "better": "lower",
             "metrics": {each: count[each] for each in FAULTS},
@@ -75,31 +114,34 @@ def main() -> None:
     sys.exit(any(count[each] for count in found.values() for each in FAULTS))
 
 
-def disturb(name: str, base: Path, seed: int, survive: bool) -> Counter[str]:
+def disturb(study: Study, base: Path, seed: int, survive: bool) -> Counter[str]:
     """Run a study with kills until it has ended; count what went wrong."""
-    rng, directory, alone = random.Random(seed), base / str(seed) / name, base / "alone" / name
+    rng, directory, promised = random.Random(seed), base / str(seed), list[str]()
     count = Counter({"seeds": 1})
     for kills in (1,) if survive else (*(1,) * rng.randint(1, KILLS), 0):
-        count += attempt(name, directory, rng, kills, survive)
+        count += attempt(study, directory, rng, kills, survive, promised)
     if count["hang"] + count["failed"]:
         return count
-    trials = [set(read(each).trials) for each in (directory, alone)]
-    count["lost"] += len(trials[1] - trials[0])
-    count["differ"] += not COMPARE[name](directory, alone)
-    if count["differ"]:
-        print(f"seed {seed}: {name} differs", file=sys.stderr)
+    count["lost"] += study.lost(directory, base / "alone")
+    kept = [encode(line.event) for line in read_journal(directory / study.name)][: len(promised)] == promised
+    if not (study.same(directory, base / "alone") and kept):
+        count["differ"] += 1
+        print(f"seed {seed}: {study} differs", file=sys.stderr)
     return count
 
 
-def attempt(name: str, directory: Path, rng: random.Random, kills: int, survive: bool) -> Counter[str]:
+def attempt(
+    study: Study, directory: Path, rng: random.Random, kills: int, survive: bool, promised: list[str]
+) -> Counter[str]:
     """Start a job on some ranks, kill one or all of them at some moment, and wait for its end."""
-    ranks, count = rng.choice([2, 3, 4]), Counter[str]()
+    ranks, count, where = rng.choice([2, 3, 4]), Counter[str](), directory / study.name
     launcher = ("--with-ft", "ulfm") if survive else ()
-    job = start(ranks, "-m", "tests.mpi.losing", directory.parent, name, launcher=launcher)
+    job = start(ranks, "-m", "tests.mpi.losing", directory, study.name, launcher=launcher, FORM=study.form)
     if kills:
-        wait(job, lambda: (directory / "journal.jsonl").exists())
+        wait(job, lambda: (where / "journal.jsonl").exists())
         pause = time.monotonic() + rng.expovariate(5)
         wait(job, lambda: time.monotonic() > pause)
+        promised[:] = promise(where)
         for victim in victims(job.pid, rng, everybody=not survive and rng.random() < 0.3):
             os.kill(victim, signal.SIGKILL)
             count["kills"] = 1
@@ -109,8 +151,16 @@ def attempt(name: str, directory: Path, rng: random.Random, kills: int, survive:
     _, errors = job.communicate()
     if job.returncode and (survive or not kills):
         count["failed"] += 1
-        print(f"{directory}: ended with {job.returncode}:\n{errors}", file=sys.stderr)
+        print(f"{where}: ended with {job.returncode}:\n{errors}", file=sys.stderr)
     return count
+
+
+def promise(directory: Path) -> list[str]:
+    """Return what the journal says up to the last snapshot: no kill may take it back."""
+    events = [line.event for line in read_journal(directory)] if (directory / "journal.jsonl").exists() else []
+    while events and events[-1]["event"] != "snapshot":
+        events.pop()
+    return [encode(event) for event in events]
 
 
 def wait(job: subprocess.Popen[str], condition: Callable[[], bool]) -> bool:
