@@ -16,6 +16,7 @@ from shoal.manager.native import NativeWorker
 from shoal.manager.worker import TrainableWorker
 
 STRUCTURE = search.PBT(6, epochs=8, interval_epochs=2, explore={"depth": search.Resample(0.8)})
+DEMES = search.Genetic(8, 5, epochs=1, inherit_weights=True, demes=4, migration_interval=2)
 WITHOUT_ROUNDS = search.PBT(5, epochs=8, interval_epochs=2, quantile=0.4, synchronous=False)
 STUDIES = {
     "pbt": (networks, {}),
@@ -23,6 +24,7 @@ STUDIES = {
     "pbt-async": (networks, {"strategy": WITHOUT_ROUNDS, "rows": 4}),
     "halving": (networks, {"strategy": search.SuccessiveHalving(12, max_epochs=9)}),
     "genetic": (networks, {"strategy": search.Genetic(6, 4, epochs=2, inherit_weights=True, mutation_rate=0.4)}),
+    "demes": (networks, {"strategy": DEMES}),
     "asha": (networks, {"strategy": search.ASHA(14, max_epochs=9), "rows": 5}),
     "front": (networks, {"strategy": search.Random(8, epochs=2), "metric": ["accuracy", "parameters"]}),
     "trainables": (trainables, {"rows": 4}),
