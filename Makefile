@@ -90,7 +90,7 @@ processors: cpp-build
 # Without the kernels, whose vector extensions are GCC's.
 tidy: .venv/installed-test
 	$(CMAKE) -B build/tidy -DCMAKE_UNITY_BUILD=OFF $(WITH_PYTHON)
-	$(BIN)/clang-tidy -p build/tidy --quiet $(filter csrc/%.cpp,$(CPP_FILES))
+	printf '%s\n' $(filter csrc/%.cpp,$(CPP_FILES)) | xargs -n 4 -P $(CMAKE_BUILD_PARALLEL_LEVEL) $(BIN)/clang-tidy -p build/tidy --quiet
 
 # The C++ examples, as another project would build them: against the library that pip has built, installed.
 embed: .venv/installed-test

@@ -10,7 +10,7 @@ from tests.mpi.ranks import needs_mpi
 
 @needs_mpi
 def test_nothing_is_lost(monkeypatch, capfd):
-    monkeypatch.setattr(sys, "argv", ["faults.py", "--seeds", "2", "--studies", "genetic", "trainables"])
+    monkeypatch.setattr(sys, "argv", ["faults.py", "--seeds", "2", "--forms", "supervised"])
     with pytest.raises(SystemExit) as end:
         faults.main()
     out, errors = capfd.readouterr()

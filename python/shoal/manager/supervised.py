@@ -227,7 +227,7 @@ class SupervisingWorker:
         homes = {trial: idle.index(self._homes[trial]) for trial in targets if self._homes.get(trial) in idle}
         places = placed({trial: self._costs[trial] for trial in targets}, homes, len(idle))
         for place, rank in enumerate(idle):
-            mine = {trial: until for trial, until in targets.items() if places[trial] == place}
+            mine = {trial: target for trial, target in targets.items() if places[trial] == place}
             for trial in mine:
                 self._move(trial, rank)
             if mine:
