@@ -60,7 +60,7 @@ cpp-build: .venv/installed-test
 	$(BIN)/cmake --build build/cpp
 
 cpp-test: cpp-build
-	$(BIN)/ctest --test-dir build/cpp --output-on-failure --no-tests=ignore
+	$(BIN)/ctest --test-dir build/cpp -j $(CMAKE_BUILD_PARALLEL_LEVEL) --output-on-failure --no-tests=ignore
 
 # One build for each: TSan cannot be combined. setarch: TSan's fixed addresses collide with a fully random layout.
 sanitize: sanitize-address,undefined sanitize-thread
@@ -68,7 +68,7 @@ sanitize-%: .venv/installed-test
 	$(CMAKE) -B build/$* -DSHOAL_TESTS=ON -DSHOAL_SANITIZE=$* -DCMAKE_BUILD_TYPE=RelWithDebInfo \
 	  $(if $(filter thread,$*),-DSHOAL_CUDA=OFF)
 	$(BIN)/cmake --build build/$*
-	setarch -R $(BIN)/ctest --test-dir build/$* --output-on-failure
+	setarch -R $(BIN)/ctest --test-dir build/$* -j $(CMAKE_BUILD_PARALLEL_LEVEL) --output-on-failure
 
 # The tests that need a GPU, on an emulated one: the C++ tests' build has it.
 emulated: cpp-build
@@ -84,8 +84,7 @@ gpu-check:
 # that take long and run no others.
 QUICK = -tce='*finite differences*,*learn with every optimiser*,cuda:*,emulation:*'
 processors: cpp-build
-	qemu-x86_64 -cpu Haswell build/cpp/shoal_tests $(QUICK)
-	qemu-x86_64 -cpu Nehalem build/cpp/shoal_tests $(QUICK)
+	printf '%s\n' Haswell Nehalem | xargs -I CPU -P $(CMAKE_BUILD_PARALLEL_LEVEL) qemu-x86_64 -cpu CPU build/cpp/shoal_tests $(QUICK)
 
 # Without the kernels, whose vector extensions are GCC's.
 tidy: .venv/installed-test
