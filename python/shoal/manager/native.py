@@ -190,8 +190,9 @@ class NativeWorker:
         left = self._left(rows)
         steps = quantum(left, {trial: self._step_cost(trial) for trial in left}) if self._partial else left
         self._advance(rows, steps)
-        back = {trial for trial, row in rows.items() if self._resident().diverged[row] or steps[trial] == left[trial]}
-        return self._arrived({trial: row for trial, row in rows.items() if trial in back})
+        diverged = self._resident().diverged
+        back = [trial for trial, row in rows.items() if diverged[row] or steps[trial] == left[trial]]
+        return self._arrived({trial: rows[trial] for trial in back})
 
     def _left(self, rows: Mapping[int, int]) -> dict[int, int]:
         """Return how many steps each trial has to its target."""
@@ -262,8 +263,9 @@ class NativeWorker:
         if "seconds" not in self._times:
             return
         work = {trial: self._step_cost(trial) * count for trial, count in steps.items()}
+        total = max(1, sum(work.values()))
         for trial, share in work.items():
-            self._members[trial].seconds += seconds * share / max(1, sum(work.values()))
+            self._members[trial].seconds += seconds * share / total
 
     def _clocked(self, member: _Member, row: int) -> Metrics:
         """Return the times that were asked for."""

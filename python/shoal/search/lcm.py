@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
@@ -204,7 +205,7 @@ class Matching(Tracker):
         self._library = Library(len(self._points))
         self._next = 0
         self._founders = search.first  # of the first trials, those that have not ended
-        self._held: dict[int, Report] = {}  # later ones that have come to a checkpoint before the library was there
+        self._held: list[tuple[int, Report]] = []  # later ones that came to a checkpoint before the library: a heap
         self._live: dict[int, _Live] = {}
         self._audited: dict[int, tuple[int, float]] = {}  # where they would have been stopped, and why
         self.audits: list[Audit] = []
@@ -228,11 +229,10 @@ class Matching(Tracker):
         return self._next == self._search.trials and not self._held
 
     def _fill(self, free_rows: int) -> Iterable[Order]:
-        for trial in [] if self._founders else sorted(self._held):
-            if free_rows > 0:
-                order = self._look(self._held.pop(trial))
-                free_rows -= isinstance(order, Resume)
-                yield order
+        while self._held and not self._founders and free_rows > 0:
+            order = self._look(heapq.heappop(self._held)[1])
+            free_rows -= isinstance(order, Resume)
+            yield order
         for _ in range(min(free_rows, self._search.trials - self._next)):
             yield self._start()
 
@@ -254,7 +254,7 @@ class Matching(Tracker):
             return [self._complete(report, live)]
         is_checked = not self._checkpoints.isdisjoint(passed) and report.trial >= self._search.first
         if is_checked and self._founders > 0:
-            self._held[report.trial] = report
+            heapq.heappush(self._held, (report.trial, report))
             return [Pause(report.trial, "waits for the library")]
         return [self._look(report) if is_checked else self._go_on(report)]
 
