@@ -15,7 +15,7 @@ from mpi4py import MPI
 from tests.mpi import studies, supervised
 
 from shoal.cli import main
-from shoal.manager.agent import Agent
+from shoal.manager.follower import Follower
 from shoal.manager.job import job
 from shoal.manager.mortal import MortalRanks
 from shoal.manager.ranked import RankedWorker
@@ -25,7 +25,7 @@ from shoal.manager.supervised import SupervisingWorker
 from shoal.manager.transport import Ranks
 from shoal.study.study import Study
 
-TYPES = Agent, MortalRanks, RankedStore, RankedWorker, Ranks, Store, Study, SupervisingWorker
+TYPES = Follower, MortalRanks, RankedStore, RankedWorker, Ranks, Store, Study, SupervisingWorker
 KINDS = {each.__name__: each for each in TYPES}
 
 

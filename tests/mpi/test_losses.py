@@ -100,19 +100,19 @@ def test_a_frozen_rank(alone, tmp_path):
 @pytest.mark.parametrize(
     ("ranks", "name", "deaths", "losses"),
     [
-        (2, "asha", ["Agent._trained:1:3"], 1),
-        (3, "asha", ["Agent._trained:0:3"], 1),
+        (2, "asha", ["Follower._trained:1:3"], 1),
+        (3, "asha", ["Follower._trained:0:3"], 1),
         (3, "asha-stopping", ["SupervisingWorker.train:0:8"], 1),
-        (3, "dehb", ["Agent._report:2:3"], 1),
-        (4, "pbt", ["Agent._trained:1:3", "Agent._trained:0:5"], 2),
-        (3, "walk", ["Agent.train:2:5"], 1),
-        (3, "walk-pbt", ["Agent.adopt:1:2"], 1),
-        (3, "heavy", ["Agent.send+:1:2"], 1),  # dies while the state is on its way
-        (3, "heavy", ["Agent.send+:0:2"], 1),
-        (3, "heavy", ["Agent.arrived:1:1"], 1),  # and here who waits for it
-        (4, "pbt-structure", ["Agent.save:3:4", "RankedStore.open:0:2"], 2),  # the second one as the others go on
+        (3, "dehb", ["Follower._report:2:3"], 1),
+        (4, "pbt", ["Follower._trained:1:3", "Follower._trained:0:5"], 2),
+        (3, "walk", ["Follower.train:2:5"], 1),
+        (3, "walk-pbt", ["Follower.adopt:1:2"], 1),
+        (3, "heavy", ["Follower.send+:1:2"], 1),  # dies while the state is on its way
+        (3, "heavy", ["Follower.send+:0:2"], 1),
+        (3, "heavy", ["Follower.arrived:1:1"], 1),  # and here who waits for it
+        (4, "pbt-structure", ["Follower.save:3:4", "RankedStore.open:0:2"], 2),  # the second one as the others go on
         (3, "asha", ["Store.confirm+:0:3"], 1),
-        (3, "walk", ["Agent.leave:1:1"], 1),  # when the study has ended, but not all know
+        (3, "walk", ["Follower.leave:1:1"], 1),  # when the study has ended, but not all know
         (3, "asha", ["MortalRanks.close:1:1"], 0),  # after all
     ],
 )
@@ -124,7 +124,7 @@ def test_lost_supervised_ranks(ranks, name, deaths, losses, tmp_path):
 
 @pytest.mark.parametrize("who", [(0, 1), (1, 2)])
 def test_two_supervised_ranks_at_once(who, tmp_path):
-    _, said = lose(tmp_path, 4, "asha", *(f"Agent._trained:{rank}:2" for rank in who), FORM="supervised")
+    _, said = lose(tmp_path, 4, "asha", *(f"Follower._trained:{rank}:2" for rank in who), FORM="supervised")
     assert len(said) in (1, 2)
     check("asha", tmp_path)
 
@@ -133,20 +133,20 @@ def test_two_supervised_ranks_at_once(who, tmp_path):
 def test_a_rank_that_is_busy_as_another_is_lost(slow, tmp_path):
     """It ends what its user's code is doing, for 1.5 s, and goes on."""
     name = f"slow-{slow.split()[0]}"
-    _, said = lose(tmp_path, 3, name, "Agent._trained:2:4", FORM="supervised", SLOW=slow)
+    _, said = lose(tmp_path, 3, name, "Follower._trained:2:4", FORM="supervised", SLOW=slow)
     assert len(said) == 1
     check(name, tmp_path)
 
 
 def test_where_nothing_is_kept_supervised_ranks_begin_again(tmp_path):
-    _, said = lose(tmp_path, 3, "asha", "Agent._trained:0:3", KEEP="0", FORM="supervised")
+    _, said = lose(tmp_path, 3, "asha", "Follower._trained:0:3", KEEP="0", FORM="supervised")
     assert said == ["rank 0 of 3 is lost; 2 begin again: nothing is kept"]
 
 
 def test_a_frozen_supervised_rank(tmp_path):
     settings = [str(word) for setting in (*DETECT, *SOON) for word in ("--mca", *setting)]
     where = {"launcher": (*SURVIVE, *settings), "FREEZE": "1", "FORM": "supervised"}
-    _, said = lose(tmp_path, 3, "asha", "Agent._trained:0:3", **where)
+    _, said = lose(tmp_path, 3, "asha", "Follower._trained:0:3", **where)
     assert len(said) == 1
     check("asha", tmp_path)
 
@@ -155,7 +155,7 @@ def test_a_frozen_supervised_rank(tmp_path):
 def test_a_rank_that_is_lost_as_the_study_fails(lost, tmp_path):
     """Those that are left go on, and fail alike."""
     process = start(
-        3, *PROGRAM, tmp_path, "fails", f"Agent.rest:{lost}:1", launcher=SURVIVE, FORM="supervised", FAILS="train"
+        3, *PROGRAM, tmp_path, "fails", f"Follower.rest:{lost}:1", launcher=SURVIVE, FORM="supervised", FAILS="train"
     )
     code, out, errors = finish(process)
     assert (code, out) == (2, "")

@@ -28,7 +28,7 @@ class Parts(NamedTuple):
     origins: Mapping[int, Place]
 
 
-Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]  # of a method of `Agent`
+Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]  # of a method of `Follower`
 
 
 @dataclass(frozen=True)

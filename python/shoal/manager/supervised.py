@@ -17,8 +17,8 @@ from typing import Any, Concatenate, ParamSpec
 from weakref import WeakValueDictionary
 
 from shoal.errors import StudyError
-from shoal.manager.agent import Agent
 from shoal.manager.balance import placed
+from shoal.manager.follower import Follower
 from shoal.manager.messages import Call, Caught, Dismissal, Orders, Parcel, Parts, Place, Ready, Trained, until
 from shoal.manager.record import Layers, Metrics
 from shoal.manager.snapshot import Snapshot, State
@@ -41,7 +41,7 @@ class SupervisingWorker:
     """Trains trials on all ranks. On rank 0 only; the others `serve`.
 
     Args:
-        agent: Rank 0 itself.
+        follower: Rank 0 itself.
         transport: Between the ranks.
         rows: How many trials are trained at a time, on all ranks together.
         cost: What training a config costs, compared to others; > 0.
@@ -50,8 +50,8 @@ class SupervisingWorker:
         timesheet: How long each rank has trained.
     """
 
-    def __init__(self, agent: Agent, transport: Transport, rows: int, cost: Callable[[Config], float]) -> None:
-        self._agent, self._transport, self._rows, self._cost = agent, transport, rows, cost
+    def __init__(self, follower: Follower, transport: Transport, rows: int, cost: Callable[[Config], float]) -> None:
+        self._follower, self._transport, self._rows, self._cost = follower, transport, rows, cost
         self._configs: dict[int, Config] = {}  # by trial
         self._costs: dict[int, float] = {}
         self._homes: dict[int, int] = {}  # the ranks of trials that have been trained; others are nowhere,
@@ -94,10 +94,10 @@ class SupervisingWorker:
         for heir, donor, config in moves:
             rank = self._settle(heir, states[donor].place.rank)
             key = self._bring(states[donor], rank)
-            layers = self._agent.worker.layers(heir, config, donor, configs[donor])
+            layers = self._follower.worker.layers(heir, config, donor, configs[donor])
             if layers is not None:
                 changed[heir] = layers
-            self._tell(rank, Agent.adopt, heir, config, donor, configs[donor], key)
+            self._tell(rank, Follower.adopt, heir, config, donor, configs[donor], key)
             self._configure(heir, config)
         return changed
 
@@ -107,12 +107,12 @@ class SupervisingWorker:
         if self._homes.get(trial) in self._training:
             self._adrift[trial] = self._uproot(trial)
         elif trial in self._homes:
-            self._tell(self._homes[trial], Agent.set, trial, config)
+            self._tell(self._homes[trial], Follower.set, trial, config)
 
     def stop(self, trial: int) -> None:
         """Forget a trial."""
         if trial in self._homes:
-            self._tell(self._homes.pop(trial), Agent.stop, trial)
+            self._tell(self._homes.pop(trial), Follower.stop, trial)
         self._adrift.pop(trial, None)
         del self._configs[trial], self._costs[trial]
 
@@ -125,7 +125,7 @@ class SupervisingWorker:
         if not isinstance(value, Trained):
             raise value
         self._training.remove(rank)
-        self._tell(rank, Agent.noted, list(value.metrics))
+        self._tell(rank, Follower.noted, list(value.metrics))
         self.timesheet.add(rank, value.seconds)
         return value.metrics
 
@@ -135,12 +135,12 @@ class SupervisingWorker:
             return self._adrift[trial]
         state = self._keep(Place(self._homes.get(trial, 0), next(self._keys)))
         if trial in self._homes:
-            self._tell(state.place.rank, Agent.keep, trial, state.place.key)
+            self._tell(state.place.rank, Follower.keep, trial, state.place.key)
         return state  # that of a trial that is nowhere is empty
 
     def model(self, trial: int, config: Config, state: State) -> Any:
         """Return a state that is here as what the user knows it as."""
-        return self._agent.worker.model(trial, config, state)
+        return self._follower.worker.model(trial, config, state)
 
     def signals(self, caught: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Return those that this rank has caught, and those that others have."""
@@ -149,7 +149,7 @@ class SupervisingWorker:
 
     def take(self, snapshot: Snapshot) -> Snapshot:
         """Keep the states of the snapshot that the study goes on from, each where it is."""
-        parts = self._agent.take(snapshot)
+        parts = self._follower.take(snapshot)
         states = {trial: self._keep(place) for trial, place in parts.states.items()}
         front = [self._keep(place) for place in parts.front]
         origins = {trial: self._keep(place) for trial, place in parts.origins.items()}
@@ -160,13 +160,13 @@ class SupervisingWorker:
         """Wait until all ranks have done what they were told, beside training. An error of one is raised."""
         self._ready = 0
         for rank in range(self._transport.size):
-            self._tell(rank, Agent.answer)
+            self._tell(rank, Follower.answer)
         self._flush()
         until(lambda: self._ready == self._transport.size or self._failed, self._listen)
         if self._failed:
             raise next(message.value for message in self._heard if isinstance(message.value, StudyError))
 
-    def others(self, call: Callable[Concatenate[Agent, _P], Any], *given: _P.args, **named: _P.kwargs) -> None:
+    def others(self, call: Callable[Concatenate[Follower, _P], Any], *given: _P.args, **named: _P.kwargs) -> None:
         """Let all other ranks do this now."""
         for rank in range(1, self._transport.size):
             self._tell(rank, call, *given, **named)
@@ -185,7 +185,7 @@ class SupervisingWorker:
         self._configs[trial], self._costs[trial] = config, self._cost(config)
 
     def _tell(
-        self, rank: int, call: Callable[Concatenate[Agent, _P], Any], *given: _P.args, **named: _P.kwargs
+        self, rank: int, call: Callable[Concatenate[Follower, _P], Any], *given: _P.args, **named: _P.kwargs
     ) -> None:
         self._calls[rank].append((call, given, named))
 
@@ -193,7 +193,7 @@ class SupervisingWorker:
         """Send each rank its orders; what nobody here refers to any more need not be kept."""
         for key in self._copies.keys() - self._alive.keys():
             for rank in self._copies.pop(key):
-                self._tell(rank, Agent.forget, key)
+                self._tell(rank, Follower.forget, key)
         for rank, calls in enumerate(self._calls):
             if calls:
                 self._transport.post(rank, Orders(calls.copy()))
@@ -201,13 +201,13 @@ class SupervisingWorker:
 
     def _listen(self) -> bool:
         """Do this rank's own part, and look for a message."""
-        done = self._agent.step()
+        done = self._follower.step()
         message = self._transport.poll()
         if message is None:
             return done
         match message.value:
             case Orders() | Parcel():
-                self._agent.hear(message)
+                self._follower.hear(message)
             case Ready():
                 self._ready += 1
             case Caught(number):
@@ -231,7 +231,7 @@ class SupervisingWorker:
             for trial in mine:
                 self._move(trial, rank)
             if mine:
-                self._tell(rank, Agent.train, mine)
+                self._tell(rank, Follower.train, mine)
                 self._training.add(rank)
 
     def _move(self, trial: int, rank: int) -> None:
@@ -240,9 +240,9 @@ class SupervisingWorker:
             return
         if trial in self._homes or trial in self._adrift:
             key = self._bring(self._uproot(trial), rank)
-            self._tell(rank, Agent.restore, trial, self._configs[trial], key)
+            self._tell(rank, Follower.restore, trial, self._configs[trial], key)
         else:
-            self._tell(rank, Agent.start, trial, self._configs[trial])
+            self._tell(rank, Follower.start, trial, self._configs[trial])
         self._homes[trial] = rank
 
     def _settle(self, heir: int, donor_rank: int) -> int:
@@ -251,10 +251,10 @@ class SupervisingWorker:
         if (home := self._homes.get(heir)) in idle:
             return home
         if home is not None:
-            self._tell(home, Agent.stop, heir)
+            self._tell(home, Follower.stop, heir)
         self._adrift.pop(heir, None)
         self._homes[heir] = donor_rank if donor_rank in idle else idle[0]
-        self._tell(self._homes[heir], Agent.start, heir, self._configs[heir])
+        self._tell(self._homes[heir], Follower.start, heir, self._configs[heir])
         return self._homes[heir]
 
     def _uproot(self, trial: int) -> Kept:
@@ -262,7 +262,7 @@ class SupervisingWorker:
         if trial in self._adrift:
             return self._adrift.pop(trial)
         state = self.state(trial)
-        self._tell(self._homes.pop(trial), Agent.stop, trial)
+        self._tell(self._homes.pop(trial), Follower.stop, trial)
         return state
 
     def _keep(self, place: Place) -> Kept:
@@ -275,8 +275,8 @@ class SupervisingWorker:
         place = state.place
         if rank not in self._copies[place.key]:
             self._copies[place.key].add(rank)
-            self._tell(place.rank, Agent.send, place.key, rank)
-            self._tell(rank, Agent.arrived, place.key)
+            self._tell(place.rank, Follower.send, place.key, rank)
+            self._tell(rank, Follower.arrived, place.key)
         return place.key
 
 

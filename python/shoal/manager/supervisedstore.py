@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shoal.manager.agent import Agent
+from shoal.manager.follower import Follower
 from shoal.manager.journal import Event, Line
 from shoal.manager.rankedstore import RankedStore
 from shoal.manager.snapshot import Snapshot
@@ -20,11 +20,11 @@ class SupervisedStore:
         store: All ranks'.
         own: Rank 0's, behind it.
         worker: Has the states.
-        agent: Rank 0's.
+        follower: Rank 0's.
     """
 
-    def __init__(self, store: RankedStore, own: Store, worker: SupervisingWorker, agent: Agent) -> None:
-        self._store, self._own, self._worker, self._agent = store, own, worker, agent
+    def __init__(self, store: RankedStore, own: Store, worker: SupervisingWorker, follower: Follower) -> None:
+        self._store, self._own, self._worker, self._follower = store, own, worker, follower
         self.append, self.flush = own.append, own.flush
 
     @contextmanager
@@ -42,5 +42,5 @@ class SupervisedStore:
         """Write a snapshot while trainings go on."""
         parts = parts_of(snapshot)
         self._worker.agree()  # so that all ranks will come
-        self._worker.others(Agent.save, parts, seconds)
-        return self._store.save(self._agent.snapshot(parts), seconds)
+        self._worker.others(Follower.save, parts, seconds)
+        return self._store.save(self._follower.snapshot(parts), seconds)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from shoal.errors import StudyError
-from shoal.manager.agent import Agent
+from shoal.manager.follower import Follower
 from shoal.manager.interrupts import interrupts
 from shoal.manager.manager import Manager
 from shoal.manager.messages import Caught, Parts, until
@@ -35,13 +35,13 @@ class Ending:
     utilisation: Sequence[float]
 
 
-def supervise(manager: Manager, worker: SupervisingWorker, agent: Agent, transport: Transport) -> Ending:
+def supervise(manager: Manager, worker: SupervisingWorker, follower: Follower, transport: Transport) -> Ending:
     """Run a manager on rank 0, and send the others to the end.
 
     Raises:
         StudyError: Here and on all other ranks.
     """
-    with _departing(agent, transport):
+    with _departing(follower, transport):
         try:
             signal = manager.run()
             parts = parts_of(Snapshot(front=manager.front_states))
@@ -49,37 +49,37 @@ def supervise(manager: Manager, worker: SupervisingWorker, agent: Agent, transpo
         except StudyError as error:
             worker.dismiss(error)
             raise
-    worker.others(Agent.leave)
-    return _end(agent, transport, (signal, manager.record, parts, worker.timesheet.utilisation))
+    worker.others(Follower.leave)
+    return _end(follower, transport, (signal, manager.record, parts, worker.timesheet.utilisation))
 
 
-def serve(agent: Agent, store: RankedStore | None, transport: Transport) -> Ending:
+def serve(follower: Follower, store: RankedStore | None, transport: Transport) -> Ending:
     """Do what rank 0 says, until the study ends.
 
     Raises:
         StudyError: Here and on all other ranks.
     """
-    with _departing(agent, transport):
+    with _departing(follower, transport):
         if store is None:  # nothing can be saved, so a signal acts at once
-            _obey(agent, transport, [])
+            _obey(follower, transport, [])
         else:
             with store.open() as (_, snapshot), interrupts(quiet=True) as caught:
-                agent.take(snapshot)
-                _obey(agent, transport, caught)
-    return _end(agent, transport, None)
+                follower.take(snapshot)
+                _obey(follower, transport, caught)
+    return _end(follower, transport, None)
 
 
 def _end(
-    agent: Agent, transport: Transport, known: tuple[int | None, StudyRecord, Parts, list[float]] | None
+    follower: Follower, transport: Transport, known: tuple[int | None, StudyRecord, Parts, list[float]] | None
 ) -> Ending:
     """Return the end, of which rank 0 knows all but where states are not its own."""
     said = transport.broadcast(known)
     assert said is not None
     signal, record, parts, utilisation = said
-    return Ending(signal, record, agent.snapshot(parts).front, utilisation)
+    return Ending(signal, record, follower.snapshot(parts).front, utilisation)
 
 
-def _obey(agent: Agent, transport: Transport, caught: Sequence[int]) -> None:
+def _obey(follower: Follower, transport: Transport, caught: Sequence[int]) -> None:
     told = 0
 
     def look() -> bool:
@@ -87,17 +87,17 @@ def _obey(agent: Agent, transport: Transport, caught: Sequence[int]) -> None:
         for number in caught[told:]:
             transport.post(0, Caught(number))
             told += 1
-        done = agent.step()
+        done = follower.step()
         message = transport.poll()
         if message is not None:
-            agent.hear(message)
+            follower.hear(message)
         return done or message is not None
 
-    until(lambda: agent.left, look)
+    until(lambda: follower.left, look)
 
 
 @contextmanager
-def _departing(agent: Agent, transport: Transport) -> Iterator[None]:
+def _departing(follower: Follower, transport: Transport) -> Iterator[None]:
     """Leave what has failed once nothing trains any more, which has threads and memory, whatever it comes to.
 
     Ranks leave a study that has failed all together: who leaves alone is taken for one that has died.
@@ -105,9 +105,9 @@ def _departing(agent: Agent, transport: Transport) -> Iterator[None]:
     try:
         yield
     except StudyError:
-        agent.rest()
+        follower.rest()
         transport.gather(None)  # if a rank is lost now, those that are left go on, and fail alike
         raise
     except RankLost:
-        agent.rest()
+        follower.rest()
         raise

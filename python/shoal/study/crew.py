@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from shoal.errors import StudyError
-from shoal.manager.agent import Agent
+from shoal.manager.follower import Follower
 from shoal.manager.journal import Event
 from shoal.manager.ranked import RankedWorker
 from shoal.manager.rankedstore import RankedStore
@@ -116,14 +116,14 @@ def ranked_worker(transport: Transport, task: Task, settings: Settings, seat: Se
     return RankedWorker(own, transport, _rows(transport, task, settings), task.weight(settings.plan.unit))
 
 
-def agent(transport: Transport, task: Task, settings: Settings, seat: Seat, store: RankedStore | None) -> Agent:
+def follower(transport: Transport, task: Task, settings: Settings, seat: Seat, store: RankedStore | None) -> Follower:
     """Return this rank of a supervised study."""
-    return Agent(_own_worker(transport, task, settings, seat), transport, store)
+    return Follower(_own_worker(transport, task, settings, seat), transport, store)
 
 
-def supervising_worker(agent: Agent, transport: Transport, task: Task, settings: Settings) -> SupervisingWorker:
+def supervising_worker(follower: Follower, transport: Transport, task: Task, settings: Settings) -> SupervisingWorker:
     """Return the worker that trains on all ranks, of which this one has the manager."""
-    return SupervisingWorker(agent, transport, _rows(transport, task, settings), task.weight(settings.plan.unit))
+    return SupervisingWorker(follower, transport, _rows(transport, task, settings), task.weight(settings.plan.unit))
 
 
 def _rows(transport: Transport, task: Task, settings: Settings) -> int:

@@ -14,7 +14,7 @@ from shoal.manager.supervision import Ending, serve, supervise
 from shoal.manager.survival import outlive
 from shoal.manager.transport import Transport
 from shoal.manager.worker import Worker
-from shoal.study.crew import Seat, agent, chart, ranked_worker, seats, supervising_worker
+from shoal.study.crew import Seat, chart, follower, ranked_worker, seats, supervising_worker
 from shoal.study.progress import Progress, listener
 from shoal.study.result import Result
 from shoal.study.setup import Setup
@@ -78,7 +78,7 @@ def _replicated(
 def _supervised(
     transport: Transport, setup: Setup, seat: Seat, store: RankedStore | None, progress: Progress
 ) -> tuple[Ending, Worker]:
-    mine = agent(transport, setup.task, setup.settings, seat, store)
+    mine = follower(transport, setup.task, setup.settings, seat, store)
     if transport.rank > 0:
         return serve(mine, store, transport), mine.worker
     worker = supervising_worker(mine, transport, setup.task, setup.settings)

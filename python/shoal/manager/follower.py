@@ -30,7 +30,7 @@ from shoal.search.protocol import Config
 _T = TypeVar("_T")
 
 
-class Agent:
+class Follower:
     """A rank. Its public methods up to ``leave`` are what rank 0 may tell it to do; false means: not yet.
 
     Args:
