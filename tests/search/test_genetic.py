@@ -82,14 +82,15 @@ STRUCTURES = Space({"lr": Float(1e-4, 1, log=True), "width": Ordinal([8, 16]), "
 
 
 def bred(**changes: Any) -> list[tuple[Inherit, dict[int, Any]]]:
-    """Every inheritance of a study whose structure is bred, with the configs of all members just before."""
-    search = Genetic(10, 6, epochs=1, inherit_weights=True, breed_structure=True, **changes)
-    result = simulate(search.bind(STRUCTURES, seed=3), STRUCTURES, Problem(lambda trial, _: trial), rows=10)
-    configs, found = {}, []
-    for answer in result.answers:
-        moves = [order for order in answer if isinstance(order, Inherit)]
-        found += [(order, dict(configs)) for order in moves]
-        configs |= {order.trial: order.config for order in answer if isinstance(order, Start | Inherit)}
+    """Every inheritance of studies whose structure is bred, with the configs of all members just before."""
+    search, found = Genetic(10, 6, epochs=1, inherit_weights=True, breed_structure=True, **changes), []
+    for seed in range(3):
+        result = simulate(search.bind(STRUCTURES, seed=seed), STRUCTURES, Problem(lambda trial, _: trial), rows=10)
+        configs: dict[int, Any] = {}
+        for answer in result.answers:
+            moves = [order for order in answer if isinstance(order, Inherit)]
+            found += [(order, dict(configs)) for order in moves]
+            configs |= {order.trial: order.config for order in answer if isinstance(order, Start | Inherit)}
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
 from typing import Any
 
 import pytest
@@ -130,14 +131,14 @@ def test_a_rule_makes_any_number_explored() -> None:
 
 
 @pytest.mark.parametrize("synchronous", [True, False])
-@pytest.mark.parametrize("seed", range(4))
-def test_four_members_beat_random_search_at_the_same_budget(synchronous: bool, seed: int) -> None:
+def test_four_members_beat_random_search_at_the_same_budget(synchronous: bool) -> None:
     space = Space({"lr": Float(1e-4, 10, log=True), "activation": Choice(["relu", "tanh"])})
 
-    def best(search: PB2 | Random) -> float:
+    def best(search: PB2 | Random, seed: int) -> float:
         strategy = search.bind(space, seed=seed)
         assert strategy.plan().budget == 4 * Drift.steps
         return min(report.score for report in simulate(strategy, space, Drift(), rows=4).reports)
 
-    ours = best(PB2(4, steps=Drift.steps, interval=30, synchronous=synchronous))
-    assert ours < best(Random(4, steps=Drift.steps)) - (0.2 if synchronous else 0.05)
+    pb2 = PB2(4, steps=Drift.steps, interval=30, synchronous=synchronous)
+    gains = [best(Random(4, steps=Drift.steps), seed) - best(pb2, seed) for seed in range(8)]
+    assert statistics.mean(gains) > (0.3 if synchronous else 0.05)

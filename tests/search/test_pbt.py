@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from typing import Any
 
 import pytest
@@ -269,20 +270,20 @@ class Drift(Problem):
 
 
 @pytest.mark.parametrize("how", [{}, {"exploit": "tournament"}, {"recombine": True}, {"synchronous": False}])
-@pytest.mark.parametrize("seed", range(5))
-def test_it_beats_random_search_at_the_same_budget(how: dict[str, Any], seed: int) -> None:
+def test_it_beats_random_search_at_the_same_budget(how: dict[str, Any]) -> None:
     space = Space({"lr": Float(1e-4, 10, log=True), "activation": Choice(["relu", "tanh"])})
 
-    def best(search: PBT | Random) -> float:
+    def best(search: PBT | Random, seed: int) -> float:
         strategy = search.bind(space, seed=seed)
         assert strategy.plan().budget == 16 * Drift.steps
         return min(report.score for report in simulate(strategy, space, Drift(), rows=16).reports)
 
-    fixed = best(Random(16, steps=Drift.steps))
-    schedule = best(PBT(16, steps=Drift.steps, interval=20, explore={"lr": FactorRange(0.5, 2)}, **how))
+    pbt = PBT(16, steps=Drift.steps, interval=20, explore={"lr": FactorRange(0.5, 2)}, **how)
+    fixed = [best(Random(16, steps=Drift.steps), seed) for seed in range(12)]
+    schedules = [best(pbt, seed) for seed in range(12)]
     # No fixed lr can gain more than the whole of its bell: sqrt(2 pi) * 0.5 / 3 = 0.42.
-    assert fixed >= 1 - 0.42
-    assert schedule < fixed - 0.1
+    assert min(fixed) >= 1 - 0.42
+    assert statistics.mean(schedules) < statistics.mean(fixed) - 0.15
 
 
 def test_a_rule_may_draw_anew() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shoal.search.protocol import Report, rank_key
-from shoal.search.ranking import crowding, dominates, extended, fronts, rank
+from shoal.search.ranking import Standings, crowding, dominates, extended, fronts, rank
 
 Values = list[tuple[float, ...]]
 few = st.integers(0, 4).map(float)  # so that there are ties
@@ -115,3 +115,28 @@ def test_the_front_of_one_objective_is_the_best(scores: list[float]) -> None:
     for report in single:
         front = extended(front, report)
     assert front == sorted(single, key=rank_key)[:1]
+
+
+scores = st.sampled_from([-1.0, 0.0, 0.5, 0.5, math.inf, math.nan])
+changes = st.lists(st.tuples(st.integers(0, 5), st.one_of(st.none(), st.tuples(scores, scores))), max_size=30)
+
+
+@settings(max_examples=300, deadline=None)
+@given(changes, st.booleans())
+def test_standings_are_the_last_reports_in_order(
+    changes: list[tuple[int, tuple[float, float] | None]], several: bool
+) -> None:
+    standings, last = Standings(), dict[int, Report]()
+    for trial, values in changes:
+        if values is None:
+            standings.drop(trial)
+            last.pop(trial, None)
+        else:
+            finite = all(map(math.isfinite, values))
+            report = Report(trial, 1, values[0], objectives=values if several and finite else ())
+            if several and not finite:
+                report = Report(trial, 1, math.inf)
+            standings.put(report)
+            last[trial] = report
+        assert standings.ranked == rank(list(last.values()))
+        assert [standings.place(report) for report in standings.ranked] == list(range(len(last)))

@@ -68,7 +68,8 @@ class Manager:
     ) -> None:
         self.record = StudyRecord()
         self.front_states: list[State] = []
-        self._flying: dict[int, int] = {}  # trials that the worker is training, and up to where
+        self._due: set[int] = set()  # trials that are to be trained, and that the worker does not train yet
+        self._flying: dict[int, int] = {}  # those that it does, and up to where
         self._origins: dict[int, State] = {}  # what trainings began with that are under way, where their donors train
         self._strategy, self._worker, self._header, self._store = strategy, worker, header, store
         self._objectives = read_objectives(header) if objectives is None else objectives
@@ -95,6 +96,7 @@ class Manager:
             self._note(self._header)
         replay(lines, self.record, self._strategy)
         self.front_states, self._origins = snapshot.front, dict(snapshot.origins)
+        self._due = set(self.record.running)
         for trial in self.record.trials.values():
             if trial.alive:
                 self._worker.restore(trial.id, trial.config, snapshot.states[trial.id])
@@ -139,10 +141,9 @@ class Manager:
 
     def _round(self, begin: bool = True) -> tuple[int, ...]:
         """Train; if nothing new is to begin, wait for what is in flight. Returns the trials that were trained."""
-        running = sorted(islice(self.record.running, self._worker.rows)) if begin else []
-        diverged = [trial for trial in running if self.record.trials[trial].diverged]
-        away = {*diverged, *self._flying}
-        targets = {trial: self._next_point(trial) for trial in running if trial not in away}
+        due = self._next() if begin else []
+        diverged = [trial for trial in due if self.record.trials[trial].diverged]
+        targets = {trial: self._next_point(trial) for trial in due if trial not in diverged}
         if self._strategy.donors_train:
             self._origins |= {trial: self._worker.state(trial) for trial in targets if trial not in self._origins}
         trained = self._train(targets)
@@ -160,10 +161,17 @@ class Manager:
             self._carry_out(self._strategy.tell(as_report(event)))
         return tuple(sorted(trained.keys() - diverged))
 
+    def _next(self) -> list[int]:
+        """Return the trials that are due and have a row; who was ordered first has one first."""
+        running, rows = self.record.running, self._worker.rows
+        return sorted(self._due if len(running) <= rows else self._due.intersection(islice(running, rows)))
+
     def _train(self, targets: Mapping[int, int]) -> dict[int, tuple[int, Metrics]]:
         """Return how far the trials have come that the worker returns, and their metrics there."""
         self._flying |= targets
+        self._due -= targets.keys()
         metrics = self._worker.train(targets) if self._flying else {}
+        self._due |= metrics.keys()
         return {trial: (self._flying.pop(trial), metrics[trial]) for trial in metrics}
 
     def _next_point(self, trial: int) -> int:
@@ -227,8 +235,17 @@ class Manager:
 
     def _note(self, event: Event) -> None:
         self.record.apply(event)
+        if "trial" in event:
+            self._look_at(event["trial"])
         if self._store is not None:
             self._store.append(event)
+
+    def _look_at(self, trial: int) -> None:
+        """Keep what is due up to date; all trials in training, gone through in every round, would be slow."""
+        if trial in self.record.running and trial not in self._flying:
+            self._due.add(trial)
+        else:
+            self._due.discard(trial)
 
     def _keep(self) -> None:
         if self._store is not None:

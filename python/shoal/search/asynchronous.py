@@ -9,7 +9,7 @@ from shoal.search.breeding import Individual
 from shoal.search.heirs import Birth, Heirs
 from shoal.search.keyed import keyed
 from shoal.search.protocol import Config, Inherit, Order, Plan, Report, Resume, Start
-from shoal.search.ranking import rank
+from shoal.search.ranking import Standings
 from shoal.search.tracker import Tracker, ended
 from shoal.space import Space
 
@@ -20,7 +20,6 @@ class _Member:
     left: int  # that it may still train
     progress: int = 0  # of its weights when its present interval began
     intervals: int = 0  # that it has trained
-    report: Report | None = None  # of these weights
 
 
 class Asynchronous(Tracker):
@@ -44,6 +43,7 @@ class Asynchronous(Tracker):
         self._vacant = [self._most] * plan.trials  # what trials that are to be started may train
         self._next = 0
         self._members: dict[int, _Member] = {}
+        self._standings = Standings()  # of the reports of weights that members have
 
     @property
     def donors_train(self) -> bool:
@@ -69,15 +69,16 @@ class Asynchronous(Tracker):
     def _decide(self, report: Report) -> Iterable[Order]:
         member = self._members[report.trial]
         member.left -= report.progress - member.progress
-        member.progress, member.report = report.progress, report
+        member.progress = report.progress
         member.intervals += 1
+        self._standings.put(report)
         self._heirs.learn(report, member.config)
         if self._target(member) == member.progress:
             return [self._end(report)]
-        known = rank([each.report for each in self._members.values() if each.report is not None])
-        donor = self._heirs.donor(report, member.intervals, known)
+        known = self._standings.ranked
+        donor = self._heirs.donor(self._standings.place(report), member.intervals, known)
         if donor is not None:
-            return [self._inherit(report, donor, known)]
+            return [self._inherit(report, known[donor], known)]
         if report.diverged:
             self._vacant.append(member.left)
             return [self._end(report)]
@@ -85,11 +86,12 @@ class Asynchronous(Tracker):
 
     def _inherit(self, heir: Report, donor: Report, known: Iterable[Report]) -> Order:
         member = self._members[heir.trial]
-        pool = {report.trial: self._individual(report) for report in known if not report.diverged}
-        others = [each.config for trial, each in self._members.items() if trial != heir.trial]
+        pool = (self._individual(report) for report in known if not report.diverged)
+        others = (each.config for trial, each in self._members.items() if trial != heir.trial)
         birth = Birth(heir.trial, member.intervals, donor.progress, others)
-        member.config = self._heirs.inherit(pool[donor.trial], list(pool.values()), birth)
-        member.progress, member.report = donor.progress, None
+        member.config = self._heirs.inherit(self._individual(donor), pool, birth)
+        member.progress = donor.progress
+        self._standings.drop(heir.trial)
         why = "diverged" if heir.diverged else "exploit"
         return Inherit(heir.trial, donor.trial, member.config, self._target(member), why)
 
@@ -102,4 +104,5 @@ class Asynchronous(Tracker):
 
     def _end(self, report: Report) -> Order:
         del self._members[report.trial]
+        self._standings.drop(report.trial)
         return ended(report)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
-from shoal.search.breeding import Individual, crossover, ranked, two_parents
+from shoal.search.breeding import Individual, crossover, two_parents
 from shoal.search.exploit import SCORES, selection
 from shoal.search.explore import Explore
-from shoal.search.keyed import keyed, pick
+from shoal.search.keyed import keyed
 from shoal.search.protocol import Config, Report
 from shoal.space import Space
 
@@ -26,13 +25,13 @@ class Birth:
         heir: The trial.
         number: How many intervals it has trained: with ``heir`` the key of all its draws.
         progress: From where its new weights train on.
-        others: Configs that train at the same time.
+        others: Configs that train at the same time, to be gone through once.
     """
 
     heir: int
     number: int
     progress: int
-    others: Sequence[Config]
+    others: Iterable[Config]
 
 
 class Explorer(Protocol):
@@ -87,25 +86,29 @@ class Heirs:
             change = math.inf if report.diverged else report.score - past[-1]
             self._explorer.learn(config, report.progress, change)
 
-    def donor(self, member: Report, number: int, ranked: Sequence[Report]) -> Report | None:
-        """Return the report of whom a member inherits from after its interval ``number``, None where it goes on."""
-        return self._exploit(member, ranked, partial(pick, keyed(self._seed, "exploit", member.trial, number)))
+    def donor(self, place: int, number: int, ranked: Sequence[Report]) -> int | None:
+        """Return the place of whom a member inherits from after its interval ``number``, None where it goes on."""
 
-    def inherit(self, donor: Individual, pool: Sequence[Individual], birth: Birth) -> Config:
+        def draw(count: int) -> int:
+            return int(keyed(self._seed, "exploit", ranked[place].trial, number).random() * count)
+
+        return self._exploit(place, ranked, draw)
+
+    def inherit(self, donor: Individual, pool: Iterable[Individual], birth: Birth) -> Config:
         """Return the heir's config; its weights and their past are the donor's.
 
         Args:
             donor: Gives the weights, and all that is not recombined.
-            pool: Whoever may give the rest, finite ones only.
+            pool: Whoever may give the rest, best first, finite ones only.
             birth: The heir's.
         """
         self._scores[birth.heir] = self._scores[donor.trial]
         return self._explorer.explore(self._recombine(donor.config, pool, birth), birth)
 
-    def _recombine(self, config: Config, pool: Sequence[Individual], birth: Birth) -> Config:
+    def _recombine(self, config: Config, pool: Iterable[Individual], birth: Birth) -> Config:
         if not self._recombined:
             return config
         rng = keyed(self._seed, "recombine", birth.heir, birth.number)
-        first, second = two_parents(ranked(pool), rng)
+        first, second = two_parents(list(pool), rng)
         child = crossover(self._space, first.config, second.config, CROSSOVER, rng)
         return {**config, **{name: child[name] for name in self._recombined if name in child}}

@@ -144,7 +144,7 @@ class Evolution(Rounds):
     def __init__(self, search: PBT, space: Space, seed: int) -> None:
         super().__init__(search.population, *search.rounds(), space, seed)
         self._plan, self._heirs = search.plan(space), search.heirs(space, seed)
-        self._pool: dict[int, Individual] = {}  # the finite members of this round, as they were
+        self._pool: dict[int, Individual] = {}  # the finite members of this round, as they were, best first
         self._settled: list[Config] = []  # with which members train on
 
     def plan(self) -> Plan:
@@ -155,14 +155,14 @@ class Evolution(Rounds):
         for report in reports:
             self._heirs.learn(report, self._configs[report.trial])
         ranked = rank(reports)
-        donors = all_donors(ranked, lambda member: self._heirs.donor(member, self._round, ranked))
-        alive = [each for each in reports if not each.diverged]
+        donors = all_donors(ranked, lambda place: self._heirs.donor(place, self._round, ranked))
+        alive = [each for each in ranked if not each.diverged]
         self._pool = {each.trial: Individual(each.trial, self._configs[each.trial], each) for each in alive}
         self._settled = [self._configs[each.trial] for each in reports if each.trial not in donors]
         return donors
 
     def _heir_config(self, heir: int, donor: int) -> Config:
         birth = Birth(heir, self._round, self._pool[donor].report.progress, self._settled)
-        config = self._heirs.inherit(self._pool[donor], list(self._pool.values()), birth)
-        self._settled = [*self._settled, config]
+        config = self._heirs.inherit(self._pool[donor], self._pool.values(), birth)
+        self._settled.append(config)
         return config

@@ -12,7 +12,7 @@ With one objective the order is that of `shoal.search.protocol.rank_key`. With s
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,6 +41,51 @@ def ranking(reports: Sequence[Report]) -> list[int]:
         distance = crowding(values[front], trials[front])
         best += [places[front[k]] for k in np.lexsort((trials[front], -distance))]
     return best + places[finite:]
+
+
+class Standings:
+    """The last reports of trials, in the order of `rank` while they come and go one by one.
+
+    By score that takes a bisection; how crowded a report is depends on all others, so with several objectives they are
+    ranked anew.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[int, Report] = {}  # by trial
+        self._ranked: list[Report] | None = []  # None: to be ranked
+
+    @property
+    def ranked(self) -> Sequence[Report]:
+        """The reports, best first, until the next change."""
+        if self._ranked is None:
+            self._ranked = rank(list(self._last.values()))
+        return self._ranked
+
+    def place(self, report: Report) -> int:
+        """Return the place of a report that is here."""
+        if report.objectives:
+            return next(place for place, each in enumerate(self.ranked) if each.trial == report.trial)
+        return bisect_left(self.ranked, rank_key(report), key=rank_key)
+
+    def put(self, report: Report) -> None:
+        """Add a trial's report, in place of its last."""
+        self.drop(report.trial)
+        self._last[report.trial] = report
+        if report.objectives:
+            self._ranked = None
+        elif self._ranked is not None:
+            insort(self._ranked, report, key=rank_key)
+
+    def drop(self, trial: int) -> None:
+        """Take away a trial's report, if there is one."""
+        report = self._last.get(trial)
+        if report is None:
+            return
+        if report.objectives:
+            self._ranked = None
+        elif self._ranked is not None:
+            del self._ranked[self.place(report)]
+        del self._last[trial]
 
 
 def dominates(one: Report, other: Report) -> bool:
