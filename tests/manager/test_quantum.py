@@ -68,6 +68,14 @@ def test_trials_come_back_the_short_ones_first_and_as_they_would_have_come_toget
         assert "loss" not in parts.state(trial)
 
 
+def test_there_may_be_more_trials_than_rows():
+    targets = dict(enumerate([3, 1, 4, 2, 9]))
+    few = worker("epochs", rows=2)
+    rounds, metrics = finish(few, targets)
+    assert rounds[0] == [1], "the last three wait"
+    assert metrics == worker("epochs", partial=False).train(targets)
+
+
 def test_a_state_from_the_way_leads_to_the_same():
     targets = dict(enumerate([9, 1, 9, 2, 9]))
     first, second = worker("epochs"), worker("epochs")

@@ -20,7 +20,7 @@ from shoal.manager.native import NativeWorker
 from shoal.manager.replay import replay
 from shoal.manager.transport import launched
 from shoal.manager.worker import TrainableWorker
-from shoal.space import Float
+from shoal.space import Choice, Float
 
 RANK, _ = launched() or (0, 1)
 PBT = search.PBT(6, epochs=12, interval_epochs=2, quantile=0.4, synchronous=False)
@@ -79,6 +79,9 @@ def measured(metrics):
     return metrics["score"] if os.environ["FAILS"] != "metric" else 1 / 0
 
 
+LONG, SHORT = 4, 24  # trials: a long one takes more than 20 times the work of a short one
+WIDTHS = Choice([*range(600, 600 + LONG), *range(3, 3 + SHORT)])
+UNEVEN = {"strategy": search.Grid(epochs=1), "space": {"width": WIDTHS, "lr": 0.05, "batch_size": 16, "rate": 0.2}}
 SLOW = {"strategy": search.Random(60, steps=120), "factory": Slow, "space": {"lr": Float(0.05, 0.5)}}
 STUDIES = {
     "asha": (networks, {"strategy": search.ASHA(24, max_epochs=9), "rows": 5}),
@@ -95,6 +98,7 @@ STUDIES = {
         trainables,
         {"strategy": search.PBT(6, steps=900, interval=90, quantile=0.4, synchronous=False), "rows": 4},
     ),
+    "uneven": (networks, {**UNEVEN, "rows": 16}),
     "heavy": (
         trainables,
         {

@@ -4,14 +4,14 @@ import signal
 
 import pytest
 from tests.mpi.ranks import finish, needs_mpi, on_ranks, start
-from tests.mpi.supervised import STUDIES, check, make
+from tests.mpi.supervised import LONG, SHORT, STUDIES, check, make
 
 from shoal.manager import StudyRecord
 from shoal.manager.journal import encode, read_journal
 
 pytestmark = needs_mpi
 
-ALL = sorted(STUDIES.keys() - {"slow-train", "slow-setup", "fails"})
+ALL = sorted(STUDIES.keys() - {"uneven", "slow-train", "slow-setup", "fails"})
 PROGRAM = "-m", "tests.mpi.supervised"
 
 
@@ -20,6 +20,16 @@ def test_all_kinds_of_strategies(ranks, tmp_path):
     on_ranks(ranks, *PROGRAM, ranks, tmp_path, *ALL, limit=120)
     for name in ALL:
         check(name, tmp_path)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_short_trials_of_a_rank_are_replaced_before_its_long_ones_end(ranks, tmp_path):
+    """At first all long ones and 12 short ones are in flight, and each rank has as many of each."""
+    on_ranks(ranks, *PROGRAM, ranks, tmp_path, "uneven")
+    check("uneven", tmp_path)
+    reports = [line.event["trial"] for line in read_journal(tmp_path / "uneven") if line.event["event"] == "report"]
+    assert sorted(reports) == list(range(LONG + SHORT))
+    assert min(reports.index(trial) for trial in range(LONG)) > 12
 
 
 @pytest.mark.parametrize(("what", "slow"), [("train", 0), ("train", 1), ("train", 2), ("setup", 0)])

@@ -1,13 +1,17 @@
-"""One rank of a supervised study: it carries out what rank 0 tells it, and says when its trials are trained.
+"""One rank of a supervised study: it carries out what rank 0 tells it, and says which of its trials are trained.
 
 The thread that speaks to other ranks looks for messages, at most half a millisecond apart. What the worker does, which
 may be a user's code, runs beside it, and the core lets go of Python's lock while it trains: so a rank that trains still
 hears, and hands over states. Only what changes trials has to wait for the end of a training, so rank 0 tells that to
 ranks that do not train.
 
+A training ends when the first trials are where they were to go; the others stay in flight, and go on when rank 0 has
+answered, which it does at once: then those that came first have been replaced, and no row is idle in the next training.
+
 A trial's state is the one at the last point that rank 0 knows of: before a training copies are made, of every trial
-here, and they serve until rank 0 has taken note of what came out. So states can be had at any time: by heirs elsewhere,
-whose donors may be in training, by trials that go on elsewhere, and by snapshots, which therefore wait for nobody.
+here, and they serve until rank 0 has taken note of what came out, through all trainings that a trial is in flight. So
+states can be had at any time: by heirs elsewhere, whose donors may be in training, by trials that go on elsewhere, and
+by snapshots, which therefore wait for nobody.
 """
 
 from __future__ import annotations
@@ -34,7 +38,7 @@ class Follower:
     """A rank. Its public methods up to ``leave`` are what rank 0 may tell it to do; false means: not yet.
 
     Args:
-        worker: This rank's.
+        worker: This rank's; it takes more trials than it has rows, and may return some while the others stay in flight.
         transport: Between the ranks.
         store: Of the study, if it is kept.
     """
@@ -102,7 +106,7 @@ class Follower:
         return key in self._kept
 
     def train(self, targets: dict[int, int]) -> bool:
-        """Begin to train some of the trials here to their targets; no other training may be under way."""
+        """Begin to train those in flight, and these trials too, to their targets; no training may be under way."""
         if not self._copied(self._states):
             return False
         self._training = Aside(lambda: self._trained(targets))
@@ -182,9 +186,8 @@ class Follower:
         return True
 
     def _trained(self, targets: dict[int, int]) -> Trained:
-        begun, trials, rows = time.perf_counter(), list(targets.items()), self.worker.rows
-        parts = (dict(trials[first : first + rows]) for first in range(0, len(trials), rows))
-        metrics = {trial: found for part in parts for trial, found in self.worker.train(part).items()}
+        begun = time.perf_counter()
+        metrics = self.worker.train(targets)
         return Trained(metrics, time.perf_counter() - begun)
 
     def _report(self) -> None:

@@ -55,7 +55,7 @@ class Dismissal:
 
 @dataclass(frozen=True)
 class Trained:
-    """To rank 0: all that was to be trained, and the seconds that it took."""
+    """To rank 0: the trials that are where they were to go, and the seconds that the training took."""
 
     metrics: dict[int, Metrics]
     seconds: float

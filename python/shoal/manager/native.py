@@ -184,7 +184,10 @@ class NativeWorker:
         del self._members[trial]
 
     def train(self, targets: Mapping[int, int]) -> dict[int, Metrics]:
-        """Train members towards their targets; evaluate those that have come there and have not diverged."""
+        """Train members towards their targets; evaluate those that have come there and have not diverged.
+
+        There may be more than rows: the last that were given wait, in flight.
+        """
         self._targets |= targets
         rows = self._place(self._targets)
         left = self._left(rows)

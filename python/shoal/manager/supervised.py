@@ -1,8 +1,8 @@
 """Trials over ranks under one manager: rank 0 decides, and trains as well; the others train what they are told.
 
-Nobody waits for another's training. A rank that has trained its trials says so; the manager tells the strategy, and the
-rank gets its next trials in one message. Weights cross where a trial has to: an heir's come from its donor's rank, and
-a trial that goes on while its rank trains others goes on elsewhere.
+Nobody waits for another's training. A rank that has trained some of its trials to their targets says so; the manager
+tells the strategy, and the rank goes on with others in their place, told in one message. Weights cross where a trial
+has to: an heir's come from its donor's rank, and a trial that goes on while its rank trains others goes on elsewhere.
 
 Results depend on who is quicker, as do those of asynchronous strategies in the order of their reports. What a trial
 trains to does not: its curve is the same wherever and beside whomever it trains.
@@ -56,7 +56,8 @@ class SupervisingWorker:
         self._costs: dict[int, float] = {}
         self._homes: dict[int, int] = {}  # the ranks of trials that have been trained; others are nowhere,
         self._adrift: dict[int, Kept] = {}  # or nowhere but in a state
-        self._training: set[int] = set()  # ranks
+        self._flying: set[int] = set()  # trials that are on their way to their targets, each at its home
+        self._training: set[int] = set()  # ranks; others rest
         self._keys = itertools.count()
         self._alive: WeakValueDictionary[int, Kept] = WeakValueDictionary()  # by key
         self._copies: dict[int, set[int]] = {}  # the ranks that keep each state
@@ -117,7 +118,7 @@ class SupervisingWorker:
         del self._configs[trial], self._costs[trial]
 
     def train(self, targets: Mapping[int, int]) -> dict[int, Metrics]:
-        """Give these trials to ranks that do not train, and return those of the next rank that has trained."""
+        """Let ranks that rest go on, with these trials too, and return those that come first."""
         self._assign(targets)
         self._flush()
         until(lambda: bool(self._heard), self._listen)
@@ -125,6 +126,7 @@ class SupervisingWorker:
         if not isinstance(value, Trained):
             raise value
         self._training.remove(rank)
+        self._flying -= value.metrics.keys()
         self._tell(rank, Follower.noted, list(value.metrics))
         self.timesheet.add(rank, value.seconds)
         return value.metrics
@@ -225,14 +227,16 @@ class SupervisingWorker:
     def _assign(self, targets: Mapping[int, int]) -> None:
         idle = self._idle()
         homes = {trial: idle.index(self._homes[trial]) for trial in targets if self._homes.get(trial) in idle}
-        places = placed({trial: self._costs[trial] for trial in targets}, homes, len(idle))
+        loads = [sum(self._costs[trial] for trial in self._flying if self._homes[trial] == rank) for rank in idle]
+        places = placed({trial: self._costs[trial] for trial in targets}, homes, loads)
         for place, rank in enumerate(idle):
             mine = {trial: target for trial, target in targets.items() if places[trial] == place}
             for trial in mine:
                 self._move(trial, rank)
-            if mine:
+            if mine or loads[place]:
                 self._tell(rank, Follower.train, mine)
                 self._training.add(rank)
+        self._flying |= targets.keys()
 
     def _move(self, trial: int, rank: int) -> None:
         """Bring a trial to a rank, or start it there."""

@@ -112,13 +112,13 @@ def _threads(count: int) -> str:
 
 def ranked_worker(transport: Transport, task: Task, settings: Settings, seat: Seat) -> RankedWorker:
     """Return the worker that trains on all ranks, which all have the same manager."""
-    own = _own_worker(transport, task, settings, seat)
+    own = _own_worker(transport, task, settings, seat, partial=False)
     return RankedWorker(own, transport, _rows(transport, task, settings), task.weight(settings.plan.unit))
 
 
 def follower(transport: Transport, task: Task, settings: Settings, seat: Seat, store: RankedStore | None) -> Follower:
     """Return this rank of a supervised study."""
-    return Follower(_own_worker(transport, task, settings, seat), transport, store)
+    return Follower(_own_worker(transport, task, settings, seat, partial=True), transport, store)
 
 
 def supervising_worker(follower: Follower, transport: Transport, task: Task, settings: Settings) -> SupervisingWorker:
@@ -131,7 +131,7 @@ def _rows(transport: Transport, task: Task, settings: Settings) -> int:
     return min(settings.rows or max(task.rows, transport.size), settings.plan.trials)
 
 
-def _own_worker(transport: Transport, task: Task, settings: Settings, seat: Seat) -> LocalWorker:
+def _own_worker(transport: Transport, task: Task, settings: Settings, seat: Seat, partial: bool) -> LocalWorker:
     rows, place = _rows(transport, task, settings), {"device": seat.device, "threads": seat.threads}
     own = min(rows, _SPARE * -(-rows // transport.size))
-    return task.worker(own, settings.plan.unit, settings.seed, settings.needs, place)
+    return task.worker(own, settings.plan.unit, settings.seed, settings.needs, place, partial)
