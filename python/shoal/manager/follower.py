@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from shoal.errors import StudyError
 from shoal.manager.held import Held, held
 from shoal.manager.interrupts import Aside
-from shoal.manager.messages import Call, Dismissal, Orders, Parcel, Parts, Place, Ready, Trained, until
+from shoal.manager.messages import Call, Dismissal, Orders, Parcel, Place, Places, Ready, Trained, until
 from shoal.manager.rankedstore import RankedStore
 from shoal.manager.snapshot import Snapshot, State
 from shoal.manager.transport import Message, Transport
@@ -120,33 +120,27 @@ class Follower:
         """Say that all until here is done."""
         self._transport.post(0, Ready())
 
-    def save(self, parts: Parts, seconds: float) -> None:
-        """Take part in writing a snapshot."""
+    def save(self, places: Places, seconds: float) -> None:
+        """Join in writing a snapshot."""
         assert self._store is not None
-        self._store.save(self.snapshot(parts), seconds)
+        self._store.save(self.snapshot(places), seconds)
 
     def leave(self) -> None:
         """Go on to the end of the study."""
         self.left = True
 
-    def take(self, snapshot: Snapshot) -> Parts:
+    def take(self, snapshot: Snapshot) -> Places:
         """Keep what is here of the snapshot that the study goes on from; all ranks give its states the same keys."""
-        parts = [*snapshot.states.values(), *snapshot.front, *snapshot.origins.values()]
-        self._kept |= {key: state for key, state in enumerate(parts) if held(state).rank == self._transport.rank}
-        places = iter([Place(held(state).rank, key) for key, state in enumerate(parts)])
-        return Parts(
-            {trial: next(places) for trial in snapshot.states},
-            [next(places) for _ in snapshot.front],
-            {trial: next(places) for trial in snapshot.origins},
-        )
+        places: Places = {}
+        for key, (part, state) in enumerate(snapshot.parts().items()):
+            places[part] = Place(held(state).rank, key)
+            if places[part].rank == self._transport.rank:
+                self._kept[key] = state
+        return places
 
-    def snapshot(self, parts: Parts) -> Snapshot:
-        """Return these states as all ranks have them: whole where they are kept, else empty."""
-        return Snapshot(
-            {trial: self._held(place) for trial, place in parts.states.items()},
-            [self._held(place) for place in parts.front],
-            {trial: self._held(place) for trial, place in parts.origins.items()},
-        )
+    def snapshot(self, places: Places) -> Snapshot:
+        """Return the snapshot of these states as all ranks have it: whole where they are kept, else empty."""
+        return Snapshot.of({part: self._held(place) for part, place in places.items()})
 
     def hear(self, message: Message) -> None:
         """Take note of orders, or of a state."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -20,13 +20,7 @@ class Place(NamedTuple):
     key: int
 
 
-class Parts(NamedTuple):
-    """A snapshot, or the front alone, by where its states are kept."""
-
-    states: Mapping[int, Place]
-    front: Sequence[Place]
-    origins: Mapping[int, Place]
-
+Places: TypeAlias = dict[str, Place]  # of the states of a `Snapshot`, by its parts
 
 Call: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]  # of a method of `Follower`
 

@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 from shoal.errors import StudyError
 from shoal.manager.balance import placed
 from shoal.manager.follower import Follower
-from shoal.manager.messages import Call, Caught, Dismissal, Orders, Parcel, Parts, Place, Ready, Trained, until
+from shoal.manager.messages import Call, Caught, Dismissal, Orders, Parcel, Place, Places, Ready, Trained, until
 from shoal.manager.record import Layers, Metrics
 from shoal.manager.snapshot import Snapshot, State
 from shoal.manager.timesheet import Timesheet
@@ -151,12 +151,9 @@ class SupervisingWorker:
 
     def take(self, snapshot: Snapshot) -> Snapshot:
         """Keep the states of the snapshot that the study goes on from, each where it is."""
-        parts = self._follower.take(snapshot)
-        states = {trial: self._keep(place) for trial, place in parts.states.items()}
-        front = [self._keep(place) for place in parts.front]
-        origins = {trial: self._keep(place) for trial, place in parts.origins.items()}
-        self._keys = itertools.count(len(states) + len(front) + len(origins))
-        return Snapshot(dict(states), list(front), dict(origins))
+        places = self._follower.take(snapshot)
+        self._keys = itertools.count(len(places))
+        return Snapshot.of({part: self._keep(place) for part, place in places.items()})
 
     def agree(self) -> None:
         """Wait until all ranks have done what they were told, beside training. An error of one is raised."""
@@ -284,13 +281,9 @@ class SupervisingWorker:
         return place.key
 
 
-def parts_of(snapshot: Snapshot) -> Parts:
+def places_of(snapshot: Snapshot) -> Places:
     """Return where the states of a snapshot are kept."""
-    return Parts(
-        {trial: _kept(state).place for trial, state in snapshot.states.items()},
-        [_kept(state).place for state in snapshot.front],
-        {trial: _kept(state).place for trial, state in snapshot.origins.items()},
-    )
+    return {part: _kept(state).place for part, state in snapshot.parts().items()}
 
 
 def _kept(state: State) -> Kept:

@@ -10,7 +10,7 @@ from shoal.manager.journal import Event, Line
 from shoal.manager.rankedstore import RankedStore
 from shoal.manager.snapshot import Snapshot
 from shoal.manager.store import Store
-from shoal.manager.supervised import SupervisingWorker, parts_of
+from shoal.manager.supervised import SupervisingWorker, places_of
 
 
 class SupervisedStore:
@@ -40,7 +40,7 @@ class SupervisedStore:
 
     def save(self, snapshot: Snapshot, seconds: float) -> Event:
         """Write a snapshot while trainings go on."""
-        parts = parts_of(snapshot)
+        places = places_of(snapshot)
         self._worker.agree()  # so that all ranks will come
-        self._worker.others(Follower.save, parts, seconds)
-        return self._store.save(self._follower.snapshot(parts), seconds)
+        self._worker.others(Follower.save, places, seconds)
+        return self._store.save(self._follower.snapshot(places), seconds)

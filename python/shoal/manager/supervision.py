@@ -10,11 +10,11 @@ from shoal.errors import StudyError
 from shoal.manager.follower import Follower
 from shoal.manager.interrupts import interrupts
 from shoal.manager.manager import Manager
-from shoal.manager.messages import Caught, Parts, until
+from shoal.manager.messages import Caught, Places, until
 from shoal.manager.rankedstore import RankedStore
 from shoal.manager.record import StudyRecord
 from shoal.manager.snapshot import Snapshot, State
-from shoal.manager.supervised import SupervisingWorker, parts_of
+from shoal.manager.supervised import SupervisingWorker, places_of
 from shoal.manager.transport import RankLost, Transport
 
 
@@ -44,13 +44,13 @@ def supervise(manager: Manager, worker: SupervisingWorker, follower: Follower, t
     with _departing(follower, transport):
         try:
             signal = manager.run()
-            parts = parts_of(Snapshot(front=manager.front_states))
+            front = places_of(Snapshot(front=manager.front_states))
             worker.agree()
         except StudyError as error:
             worker.dismiss(error)
             raise
     worker.others(Follower.leave)
-    return _end(follower, transport, (signal, manager.record, parts, worker.timesheet.utilisation))
+    return _end(follower, transport, (signal, manager.record, front, worker.timesheet.utilisation))
 
 
 def serve(follower: Follower, store: RankedStore | None, transport: Transport) -> Ending:
@@ -70,13 +70,13 @@ def serve(follower: Follower, store: RankedStore | None, transport: Transport) -
 
 
 def _end(
-    follower: Follower, transport: Transport, known: tuple[int | None, StudyRecord, Parts, list[float]] | None
+    follower: Follower, transport: Transport, known: tuple[int | None, StudyRecord, Places, list[float]] | None
 ) -> Ending:
     """Return the end, of which rank 0 knows all but where states are not its own."""
     said = transport.broadcast(known)
     assert said is not None
-    signal, record, parts, utilisation = said
-    return Ending(signal, record, follower.snapshot(parts).front, utilisation)
+    signal, record, front, utilisation = said
+    return Ending(signal, record, follower.snapshot(front).front, utilisation)
 
 
 def _obey(follower: Follower, transport: Transport, caught: Sequence[int]) -> None:
