@@ -24,10 +24,11 @@ from typing import Any, TypeVar
 from shoal.errors import StudyError
 from shoal.manager.held import Held, held
 from shoal.manager.interrupts import Aside
-from shoal.manager.messages import Call, Dismissal, Orders, Parcel, Place, Places, Ready, Trained, until
+from shoal.manager.messages import Call, Dismissal, Orders, Parcel, Place, Places, Ready, Trained
 from shoal.manager.rankedstore import RankedStore
 from shoal.manager.snapshot import Snapshot, State
 from shoal.manager.transport import Message, Transport
+from shoal.manager.waiting import until
 from shoal.manager.worker import LocalWorker
 from shoal.search.protocol import Config
 

@@ -1,16 +1,13 @@
-"""What the ranks of a supervised study say to each other, and how they wait for it."""
+"""What the ranks of a supervised study say to each other."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from shoal.errors import StudyError
 from shoal.manager.record import Metrics
-
-_SHORT, _LONG = 50e-6, 500e-6  # seconds between two looks for messages: at first, and when nothing comes
 
 
 class Place(NamedTuple):
@@ -65,14 +62,3 @@ class Caught:
     """To rank 0: a signal."""
 
     number: int
-
-
-def until(done: Callable[[], bool], look: Callable[[], bool]) -> None:
-    """Look again and again, more seldom where a look finds nothing, until it is done."""
-    pause = _SHORT
-    while not done():
-        if look():
-            pause = _SHORT
-        else:
-            time.sleep(pause)
-            pause = min(2 * pause, _LONG)

@@ -19,11 +19,12 @@ from weakref import WeakValueDictionary
 from shoal.errors import StudyError
 from shoal.manager.balance import placed
 from shoal.manager.follower import Follower
-from shoal.manager.messages import Call, Caught, Dismissal, Orders, Parcel, Place, Places, Ready, Trained, until
+from shoal.manager.messages import Call, Caught, Dismissal, Orders, Parcel, Place, Places, Ready, Trained
 from shoal.manager.record import Layers, Metrics
 from shoal.manager.snapshot import Snapshot, State
 from shoal.manager.timesheet import Timesheet
 from shoal.manager.transport import Message, Transport
+from shoal.manager.waiting import until
 from shoal.search.protocol import Config
 
 _P = ParamSpec("_P")

@@ -10,12 +10,13 @@ from shoal.errors import StudyError
 from shoal.manager.follower import Follower
 from shoal.manager.interrupts import interrupts
 from shoal.manager.manager import Manager
-from shoal.manager.messages import Caught, Places, until
+from shoal.manager.messages import Caught, Places
 from shoal.manager.rankedstore import RankedStore
 from shoal.manager.record import StudyRecord
 from shoal.manager.snapshot import Snapshot, State
 from shoal.manager.supervised import SupervisingWorker, places_of
 from shoal.manager.transport import RankLost, Transport
+from shoal.manager.waiting import until
 
 
 @dataclass(frozen=True)
