@@ -57,14 +57,14 @@ class Follower:
 
     def start(self, trial: int, config: Config) -> bool:
         """Make a fresh trial."""
-        if not self._beside(lambda: self.worker.start(trial, config)):
+        if self._beside(lambda: self.worker.start(trial, config)) is None:
             return False
         self._states[trial] = {}
         return True
 
     def restore(self, trial: int, config: Config, key: int) -> bool:
         """Make a trial that goes on from a state that is kept here."""
-        if not self._beside(lambda: self.worker.restore(trial, config, self._kept[key])):
+        if self._beside(lambda: self.worker.restore(trial, config, self._kept[key])) is None:
             return False
         self._states[trial] = self._kept[key]
         return True
@@ -72,12 +72,13 @@ class Follower:
     def adopt(self, heir: int, config: Config, donor: int, donor_config: Config, key: int) -> bool:
         """Replace a trial's state by one that is kept here."""
         self._states[heir] = None
-        return bool(self._beside(lambda: self.worker.adopt(heir, config, donor, donor_config, self._kept[key])))
+        adopted = self._beside(lambda: self.worker.adopt(heir, config, donor, donor_config, self._kept[key]))
+        return adopted is not None
 
     def set(self, trial: int, config: Config) -> bool:
         """Change what is hot in a trial's config."""
         self._states[trial] = None
-        return bool(self._beside(lambda: self.worker.set(trial, config)))
+        return self._beside(lambda: self.worker.set(trial, config)) is not None
 
     def stop(self, trial: int) -> None:
         """Forget a trial."""
@@ -201,13 +202,14 @@ class Follower:
         changed = [trial for trial in trials if self._states[trial] is None]
         if not changed:
             return True
-        done = self._beside(lambda: {trial: self.worker.state(trial) for trial in changed})
-        for states in done:
-            self._states |= states
-        return bool(done)
+        copying = self._beside(lambda: {trial: self.worker.state(trial) for trial in changed})
+        if copying is None:
+            return False
+        self._states |= copying.result()
+        return True
 
-    def _beside(self, call: Callable[[], _T]) -> list[_T]:
-        """Let the worker do something; return what came of it, or nothing, and then this has to be asked again.
+    def _beside(self, call: Callable[[], _T]) -> Aside[_T] | None:
+        """Let the worker do something; return the call when it is over. None: this has to be asked again.
 
         Until then nothing that was told later begins. It may be a user's code and take its time, for which others would
         have to wait, if it were done in this thread.
@@ -215,9 +217,10 @@ class Follower:
         if self._doing is None:
             self._doing = Aside(call)
         if not self._doing.done:
-            return []
+            return None
         doing, self._doing = self._doing, None
-        return [doing.result()]
+        doing.result()  # raises what it has raised
+        return doing
 
     def _held(self, place: Place) -> Held:
         return Held(place.rank, self._kept.get(place.key, {}) if place.rank == self._transport.rank else {})
