@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shoal.manager.follower import Follower
+from shoal.manager.followers import Followers
 from shoal.manager.journal import Event, Line
+from shoal.manager.kept import States, places_of
 from shoal.manager.rankedstore import RankedStore
 from shoal.manager.snapshot import Snapshot
 from shoal.manager.store import Store
-from shoal.manager.supervised import SupervisingWorker, places_of
 
 
 class SupervisedStore:
@@ -19,19 +20,19 @@ class SupervisedStore:
     Args:
         store: All ranks'.
         own: Rank 0's, behind it.
-        worker: Has the states.
-        follower: Rank 0's.
+        states: The worker's.
+        followers: The ranks.
     """
 
-    def __init__(self, store: RankedStore, own: Store, worker: SupervisingWorker, follower: Follower) -> None:
-        self._store, self._own, self._worker, self._follower = store, own, worker, follower
+    def __init__(self, store: RankedStore, own: Store, states: States, followers: Followers) -> None:
+        self._store, self._own, self._states, self._followers = store, own, states, followers
         self.append, self.flush = own.append, own.flush
 
     @contextmanager
     def open(self) -> Iterator[tuple[list[Line], Snapshot]]:
         """Open for writing; yields the events to go on from, and the snapshot, whose states stay where they are."""
         with self._store.open() as (lines, snapshot):
-            yield lines, self._worker.take(snapshot)
+            yield lines, self._states.take(snapshot)
 
     @property
     def due(self) -> bool:
@@ -41,6 +42,6 @@ class SupervisedStore:
     def save(self, snapshot: Snapshot, seconds: float) -> Event:
         """Write a snapshot while trainings go on."""
         places = places_of(snapshot)
-        self._worker.agree()  # so that all ranks will come
-        self._worker.others(Follower.save, places, seconds)
-        return self._store.save(self._follower.snapshot(places), seconds)
+        self._followers.agree()  # so that all ranks will come
+        self._followers.others(Follower.save, places, seconds)
+        return self._store.save(self._followers.own.snapshot(places), seconds)

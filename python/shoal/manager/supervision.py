@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 from shoal.errors import StudyError
 from shoal.manager.follower import Follower
+from shoal.manager.followers import Followers
 from shoal.manager.interrupts import interrupts
+from shoal.manager.kept import places_of
 from shoal.manager.manager import Manager
 from shoal.manager.messages import Caught, Places
 from shoal.manager.rankedstore import RankedStore
 from shoal.manager.record import StudyRecord
 from shoal.manager.snapshot import Snapshot, State
-from shoal.manager.supervised import SupervisingWorker, places_of
+from shoal.manager.timesheet import Timesheet
 from shoal.manager.transport import RankLost, Transport
 from shoal.manager.waiting import until
 
@@ -36,22 +38,22 @@ class Ending:
     utilisation: Sequence[float]
 
 
-def supervise(manager: Manager, worker: SupervisingWorker, follower: Follower, transport: Transport) -> Ending:
+def supervise(manager: Manager, timesheet: Timesheet, followers: Followers, transport: Transport) -> Ending:
     """Run a manager on rank 0, and send the others to the end.
 
     Raises:
         StudyError: Here and on all other ranks.
     """
-    with _departing(follower, transport):
+    with _departing(followers.own, transport):
         try:
             signal = manager.run()
             front = places_of(Snapshot(front=manager.front_states))
-            worker.agree()
+            followers.agree()
         except StudyError as error:
-            worker.dismiss(error)
+            followers.dismiss(error)
             raise
-    worker.others(Follower.leave)
-    return _end(follower, transport, (signal, manager.record, front, worker.timesheet.utilisation))
+    followers.others(Follower.leave)
+    return _end(followers.own, transport, (signal, manager.record, front, timesheet.utilisation))
 
 
 def serve(follower: Follower, store: RankedStore | None, transport: Transport) -> Ending:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from shoal.errors import StudyError
 from shoal.manager.follower import Follower
+from shoal.manager.followers import Followers
 from shoal.manager.journal import Event
 from shoal.manager.ranked import RankedWorker
 from shoal.manager.rankedstore import RankedStore
@@ -121,9 +122,9 @@ def follower(transport: Transport, task: Task, settings: Settings, seat: Seat, s
     return Follower(_own_worker(transport, task, settings, seat, partial=True), transport, store)
 
 
-def supervising_worker(follower: Follower, transport: Transport, task: Task, settings: Settings) -> SupervisingWorker:
+def supervising_worker(followers: Followers, transport: Transport, task: Task, settings: Settings) -> SupervisingWorker:
     """Return the worker that trains on all ranks, of which this one has the manager."""
-    return SupervisingWorker(follower, transport, _rows(transport, task, settings), task.weight(settings.plan.unit))
+    return SupervisingWorker(followers, _rows(transport, task, settings), task.weight(settings.plan.unit))
 
 
 def _rows(transport: Transport, task: Task, settings: Settings) -> int:

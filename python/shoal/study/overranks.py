@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from shoal.manager.followers import Followers
 from shoal.manager.mortal import ranks
 from shoal.manager.rankedstore import RankedStore
 from shoal.manager.store import Store
@@ -81,7 +82,10 @@ def _supervised(
     mine = follower(transport, setup.task, setup.settings, seat, store)
     if transport.rank > 0:
         return serve(mine, store, transport), mine.worker
-    worker = supervising_worker(mine, transport, setup.task, setup.settings)
-    kept = None if store is None or setup.store is None else SupervisedStore(store, setup.store, worker, mine)
-    manager = setup.manager(worker, kept, listener(progress, worker), worker.signals)
-    return supervise(manager, worker, mine, transport), worker
+    followers = Followers(mine, transport)
+    worker = supervising_worker(followers, transport, setup.task, setup.settings)
+    kept = (
+        None if store is None or setup.store is None else SupervisedStore(store, setup.store, worker.states, followers)
+    )
+    manager = setup.manager(worker, kept, listener(progress, worker), followers.signals)
+    return supervise(manager, worker.timesheet, followers, transport), worker
