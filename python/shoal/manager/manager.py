@@ -18,19 +18,16 @@ from typing import TypeAlias
 from shoal.errors import StudyError
 from shoal.manager.interrupts import interrupts
 from shoal.manager.journal import Event, Line
+from shoal.manager.keeper import Keeper
 from shoal.manager.listener import Listener, Round
-from shoal.manager.rankedstore import RankedStore
 from shoal.manager.record import Metrics, StudyRecord, as_report
 from shoal.manager.replay import order_events, replay
 from shoal.manager.snapshot import Snapshot, State
-from shoal.manager.store import Store
-from shoal.manager.supervisedstore import SupervisedStore
 from shoal.manager.worker import Worker, blame
 from shoal.merit import Objective, read_objectives
 from shoal.search.protocol import Inherit, Order, Report, Set, Start, Stop, Strategy
 from shoal.search.ranking import extended
 
-Keeper: TypeAlias = Store | RankedStore | SupervisedStore
 Signals: TypeAlias = Callable[[tuple[int, ...]], Iterable[tuple[int, ...]]]
 
 

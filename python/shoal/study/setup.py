@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from shoal.manager.journal import Event
+from shoal.manager.keeper import Keeper
 from shoal.manager.listener import Listener
-from shoal.manager.manager import Keeper, Manager, Signals
+from shoal.manager.manager import Manager, Signals
 from shoal.manager.record import FORMAT
 from shoal.manager.store import Store
 from shoal.manager.worker import Worker
