@@ -63,7 +63,7 @@ class MortalRanks(Ranks):
         self.lost = self._mpi.Group.Translate_ranks(gone, list(range(gone.size)), comm.group)
 
     def _duplicate(self, comm: Any) -> Any:
-        return comm.Shrink()
+        return comm.Shrink()  # a duplicate takes all ranks, and some may be lost already: this leaves them out
 
     def gather(self, value: _T) -> list[_T]:
         """Send values to rank 0, and from there all of them to all."""
