@@ -41,6 +41,8 @@ class Store:
         self._header = header
         self._interval = interval
         self._number = 0
+        self._journal: Journal  # while the store is open
+        self._saved, self._cost = 0.0, 0.0  # the clock at the last snapshot, or at opening; its seconds
         self._read()
 
     def _read(self) -> list[Line]:
