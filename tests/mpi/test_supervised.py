@@ -69,10 +69,12 @@ def test_killed_and_resumed(name, rank, call, tmp_path):
     check(name, tmp_path)
 
 
-@pytest.mark.parametrize(("name", "number"), [("pbt", signal.SIGTERM), ("walk", signal.SIGKILL)])
+@pytest.mark.parametrize(
+    ("name", "number"), [("pbt", signal.SIGTERM), ("walk", signal.SIGKILL), ("uneven", signal.SIGKILL)]
+)
 def test_goes_on_in_one_process(name, number, tmp_path):
-    """After a kill from a snapshot that was taken while trials trained, some of them for the first time."""
-    code, _, _ = finish(start(3, *PROGRAM, 3, tmp_path, name, AT=f"{int(number)}:1:4"))
+    """After a kill from a snapshot that was taken while trials were in flight, some of them for the first time."""
+    code, _, _ = finish(start(3, *PROGRAM, 3, tmp_path, name, AT=f"{int(number)}:1:3"))
     assert code not in (0, None)
     lines = len(read_journal(tmp_path / name))
     make(name, tmp_path).run(progress=False)
