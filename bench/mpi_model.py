@@ -69,8 +69,8 @@ def replicated(figures: Figures, ranks: int, trials: int, state: int) -> float:
 
 
 def supervised(figures: Figures, ranks: int, trials: int, seconds: float) -> float:
-    """Return the share of the time in which rank 0 answers, if all ranks report once in so many seconds; 1: all."""
-    return (trials * figures.reply + ranks * 2 * figures.message) / seconds
+    """Return the share of the time in which rank 0 answers, if all trials report once in so many seconds; 1: all."""
+    return (trials * figures.reply + 2 * min(trials, 4 * ranks) * figures.message) / seconds
 
 
 def table(figures: Figures, seconds: float, per_rank: int, state: int) -> Iterable[str]:

@@ -105,7 +105,7 @@ def test_the_model_of_many_ranks():
     # 8 x 10 stages of 2 us, 2000 decisions of 10 us, and a state of 1 MB with some 40 bytes of metrics a trial
     idle = mpi_model.replicated(figures, 1000, 2000, 10**6)
     assert idle == pytest.approx(160e-6 + 0.02 + 1e-3 + 2000 * mpi_model.metrics_bytes() * 1e-9)
-    assert mpi_model.supervised(figures, 1000, 2000, 10.0) == pytest.approx((2000 * 1e-4 + 4e-3) / 10)
+    assert mpi_model.supervised(figures, 1000, 2000, 10.0) == pytest.approx((2000 * 1e-4 + 8e-3) / 10)
     lines = list(mpi_model.table(figures, 10.0, 1, 10**6))
     assert lines[-1].startswith("| 10,000 | 10,000 | 0.102 | 99.0% | 10.40% of the time |")
     with pytest.raises(SystemExit, match="must have lines of"):
