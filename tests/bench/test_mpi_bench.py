@@ -68,7 +68,8 @@ def test_the_manager_decides_for_simulated_workers(tmp_path):
         assert row["metrics"]["shoal"]["n"] == 2
         assert 0 < row["latency_us"]["median"] <= row["latency_us"]["p99"]
     reports = {key: row["reports"] for key, row in found.items()}
-    assert reports["rounds", "PBT", 1] == reports["rounds", "PBT", 2] == reports["replies", "PBT", 1] == 25
+    assert reports["rounds", "PBT", 1] == reports["rounds", "PBT", 2] == 25
+    assert 20 < reports["replies", "PBT", 1] <= 25, "an heir goes on from where its donor was"
     assert reports["rounds", "ASHA", 1] == reports["rounds", "ASHA", 2]
 
 
