@@ -95,6 +95,9 @@ class Virtual:
     def stop(self, trial: int) -> None:
         del self._configs[trial]
 
+    def pause(self) -> dict[int, Metrics]:
+        return {}
+
     def state(self, trial: int) -> State:
         return {}
 

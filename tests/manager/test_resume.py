@@ -427,5 +427,22 @@ def test_a_signal_ends_the_round_and_keeps_the_study(tmp_path, number):
     assert read(tmp_path).ended
 
 
+@pytest.mark.parametrize("name", ["asha", "dehb", "lcm-lengths", "pbt-async", "median", "hyperband"])
+def test_a_signal_changes_nothing(name, tmp_path):
+    """What is in flight when it comes goes on from where it is."""
+
+    def stop(record, stats):
+        if stats.number == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    how = {"strategy": STRATEGIES[name], "rows": 4}
+    undisturbed = networks(tmp_path / "undisturbed", **how).run(progress=False)
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            networks(tmp_path / "stopped", **how).run(progress=stop)
+    assert same(networks(tmp_path / "stopped", **how).run(progress=False), undisturbed)
+    assert story(tmp_path / "stopped") == story(tmp_path / "undisturbed")
+
+
 def test_weights_are_compared_by_this_suite():
     assert weights(networks().run(progress=False)) != weights(networks(seed=2).run(progress=False))

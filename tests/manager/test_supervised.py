@@ -47,6 +47,24 @@ def test_a_trial_in_flight_has_the_state_that_it_began_with():
     assert metrics == expected
 
 
+def test_in_a_pause_trials_in_flight_are_kept_as_they_are_by_then():
+    lent, followers = supervised()
+    targets = dict(enumerate([9, 2, 9, 3, 9]))
+    metrics = lent.train(targets)
+    metrics |= lent.pause()
+    flying = [trial for trial in targets if trial not in metrics]
+    assert flying
+    states = {trial: lent.state(trial) for trial in flying}
+    followers.agree()
+    kept = followers.own.snapshot(places_of(Snapshot(states))).states
+    assert all(state["steps"] > 0 for state in kept.values())
+    other = worker("epochs", partial=False)
+    for trial, state in kept.items():
+        other.restore(trial, CONFIG | {"batch_size": BATCHES[trial]}, state)
+    expected = worker("epochs", partial=False).train(targets)
+    assert other.train({trial: targets[trial] for trial in flying}) == {trial: expected[trial] for trial in flying}
+
+
 def test_a_rank_keeps_states_for_as_long_as_somebody_refers_to_them():
     lent, followers = supervised()
     finish(lent, dict.fromkeys(range(len(BATCHES)), 1))

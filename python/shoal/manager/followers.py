@@ -6,7 +6,7 @@ same way: it carries them out while it listens.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec
 
@@ -29,7 +29,7 @@ class Followers:
 
     def __init__(self, own: Follower, transport: Transport) -> None:
         self.own, self.size, self._transport = own, transport.size, transport
-        self._calls: list[list[Call]] = [[] for _ in range(self.size)]  # that no rank has been told yet
+        self._calls: defaultdict[int, list[Call]] = defaultdict(list)  # that ranks have not been told yet
         self._heard: deque[Message] = deque()  # of trainings, and errors
         self._ready = 0  # ranks
         self._caught: list[int] = []  # signals of other ranks
@@ -80,10 +80,9 @@ class Followers:
         return [message.value for message in self._heard if isinstance(message.value, StudyError)]
 
     def _flush(self) -> None:
-        for rank, calls in enumerate(self._calls):
-            if calls:
-                self._transport.post(rank, Orders(calls.copy()))
-                calls.clear()
+        calls, self._calls = self._calls, defaultdict(list)
+        for rank in sorted(calls):
+            self._transport.post(rank, Orders(calls[rank]))
 
     def _listen(self) -> bool:
         """Do what this rank itself was told, and look for a message."""

@@ -110,8 +110,8 @@ class Manager:
                 self._keep()
                 self._listener.on_round(self.record, Round(number, self._seconds, trained))
                 signal = self._signal(caught)
-            while self._flying:
-                self._round(begin=False)
+            if self._flying:
+                self._take(self._worker.pause())
             if number:
                 self._save()
             if not self._strategy.finished:
@@ -136,16 +136,22 @@ class Manager:
         if not self.record.running and not self._strategy.finished:
             raise RuntimeError(f"{type(self._strategy).__name__} waits for reports, but no trial is running")
 
-    def _round(self, begin: bool = True) -> tuple[int, ...]:
-        """Train; if nothing new is to begin, wait for what is in flight. Returns the trials that were trained."""
-        due = self._next() if begin else []
+    def _round(self) -> tuple[int, ...]:
+        """Train; return the trials that have come to their next points."""
+        due = self._next()
         diverged = [trial for trial in due if self.record.trials[trial].diverged]
         targets = {trial: self._next_point(trial) for trial in due if trial not in diverged}
         if self._strategy.donors_train:
             self._origins |= {trial: self._worker.state(trial) for trial in targets if trial not in self._origins}
-        trained = self._train(targets)
-        for trial in diverged:
-            trained[trial] = 0, {}
+        self._flying |= targets
+        self._due -= targets.keys()
+        return self._take(self._worker.train(targets) if self._flying else {}, diverged)
+
+    def _take(self, metrics: Mapping[int, Metrics], diverged: Sequence[int] = ()) -> tuple[int, ...]:
+        """Carry out what follows from the metrics of trials, and of those that diverged before; return the former."""
+        self._due |= metrics.keys()
+        trained = {trial: (self._flying.pop(trial), found) for trial, found in metrics.items()}
+        trained |= {trial: (0, {}) for trial in diverged}
         outcomes = [self._outcome(trial, *trained[trial]) for trial in sorted(trained)]
         reports = [event for event in outcomes if event["event"] == "report"]
         self._keep_front(map(as_report, reports))  # before an order overwrites them
@@ -156,20 +162,12 @@ class Manager:
             self._note(event)
             self._origins.pop(event["trial"], None)
             self._carry_out(self._strategy.tell(as_report(event)))
-        return tuple(sorted(trained.keys() - diverged))
+        return tuple(sorted(metrics))
 
     def _next(self) -> list[int]:
         """Return the trials that are due and have a row; who was ordered first has one first."""
         running, rows = self.record.running, self._worker.rows
         return sorted(self._due if len(running) <= rows else self._due.intersection(islice(running, rows)))
-
-    def _train(self, targets: Mapping[int, int]) -> dict[int, tuple[int, Metrics]]:
-        """Return how far the trials have come that the worker returns, and their metrics there."""
-        self._flying |= targets
-        self._due -= targets.keys()
-        metrics = self._worker.train(targets) if self._flying else {}
-        self._due |= metrics.keys()
-        return {trial: (self._flying.pop(trial), metrics[trial]) for trial in metrics}
 
     def _next_point(self, trial: int) -> int:
         until = self.record.running[trial]

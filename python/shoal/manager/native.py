@@ -197,6 +197,10 @@ class NativeWorker:
         back = [trial for trial, row in rows.items() if diverged[row] or steps[trial] == left[trial]]
         return self._arrived({trial: rows[trial] for trial in back})
 
+    def pause(self) -> dict[int, Metrics]:
+        """Nothing trains between calls."""
+        return {}
+
     def _left(self, rows: Mapping[int, int]) -> dict[int, int]:
         """Return how many steps each trial has to its target."""
         population = self._resident()

@@ -136,6 +136,10 @@ class RankedWorker:
             self.timesheet.add(rank, seconds)
         return {trial: metrics for _, part in outcomes for trial, metrics in part.items()}
 
+    def pause(self) -> dict[int, Metrics]:
+        """Nothing trains between calls."""
+        return {}
+
     def state(self, trial: int) -> Held:
         """Return a copy of a trial's state, on its rank."""
         here = self._is_here(trial)

@@ -42,8 +42,8 @@ class SupervisingWorker:
         self._costs: dict[int, float] = {}
         self._homes: dict[int, int] = {}  # the ranks of trials that have been trained; others are nowhere,
         self._adrift: dict[int, Kept] = {}  # or nowhere but in a state
-        self._flying: set[int] = set()  # trials that are on their way to their targets, each at its home
-        self._training: set[int] = set()  # ranks; others rest
+        self._flying: list[set[int]] = [set() for _ in range(followers.size)]  # by home: trials on their way to targets
+        self._resting = set(range(followers.size))  # ranks; others train
         self.states = States(followers)
         self.timesheet = Timesheet(followers.size)
 
@@ -85,10 +85,10 @@ class SupervisingWorker:
     def set(self, trial: int, config: Config) -> None:
         """Change what is hot in a trial's config."""
         self._configure(trial, config)
-        if self._homes.get(trial) in self._training:
-            self._adrift[trial] = self._uproot(trial)
-        elif trial in self._homes:
+        if self._homes.get(trial) in self._resting:
             self._followers.tell(self._homes[trial], Follower.set, trial, config)
+        elif trial in self._homes:
+            self._adrift[trial] = self._uproot(trial)
 
     def stop(self, trial: int) -> None:
         """Forget a trial."""
@@ -101,12 +101,17 @@ class SupervisingWorker:
         """Let ranks that rest go on, with these trials too, and return those that come first."""
         self._assign(targets)
         self.states.forget()
-        rank, trained = self._followers.trained()
-        self._training.remove(rank)
-        self._flying -= trained.metrics.keys()
-        self._followers.tell(rank, Follower.noted, list(trained.metrics))
-        self.timesheet.add(rank, trained.seconds)
-        return trained.metrics
+        return self._trained()
+
+    def pause(self) -> dict[int, Metrics]:
+        """Wait until all ranks rest. States of trials in flight are then of where these have come."""
+        metrics: dict[int, Metrics] = {}
+        while len(self._resting) < self._followers.size:
+            metrics |= self._trained()
+        for rank, flying in enumerate(self._flying):
+            if flying:
+                self._followers.tell(rank, Follower.noted, list(flying))
+        return metrics
 
     def state(self, trial: int) -> Kept:
         """Let a trial's rank keep its state."""
@@ -121,23 +126,29 @@ class SupervisingWorker:
     def _configure(self, trial: int, config: Config) -> None:
         self._configs[trial], self._costs[trial] = config, self._cost(config)
 
-    def _idle(self) -> list[int]:
-        """Return the ranks that do not train: one that has come back, at least, for then only is something decided."""
-        return [rank for rank in range(self._followers.size) if rank not in self._training]
+    def _trained(self) -> dict[int, Metrics]:
+        """Wait for the next rank that has trained."""
+        rank, trained = self._followers.trained()
+        self._resting.add(rank)
+        self._flying[rank] -= trained.metrics.keys()
+        self._followers.tell(rank, Follower.noted, list(trained.metrics))
+        self.timesheet.add(rank, trained.seconds)
+        return trained.metrics
 
     def _assign(self, targets: Mapping[int, int]) -> None:
-        idle = self._idle()
-        homes = {trial: idle.index(self._homes[trial]) for trial in targets if self._homes.get(trial) in idle}
-        loads = [sum(self._costs[trial] for trial in self._flying if self._homes[trial] == rank) for rank in idle]
+        """Give trials to ranks that rest: one that has come back, at least, for then only is something decided."""
+        ranks = sorted(self._resting)
+        homes = {trial: ranks.index(self._homes[trial]) for trial in targets if self._homes.get(trial) in ranks}
+        loads = [sum(self._costs[trial] for trial in self._flying[rank]) for rank in ranks]
         places = placed({trial: self._costs[trial] for trial in targets}, homes, loads)
-        for place, rank in enumerate(idle):
+        for place, rank in enumerate(ranks):
             mine = {trial: target for trial, target in targets.items() if places[trial] == place}
             for trial in mine:
                 self._move(trial, rank)
-            if mine or loads[place]:
+            self._flying[rank] |= mine.keys()
+            if self._flying[rank]:
                 self._followers.tell(rank, Follower.train, mine)
-                self._training.add(rank)
-        self._flying |= targets.keys()
+                self._resting.remove(rank)
 
     def _move(self, trial: int, rank: int) -> None:
         """Bring a trial to a rank, or start it there."""
@@ -152,13 +163,13 @@ class SupervisingWorker:
 
     def _settle(self, heir: int, donor_rank: int) -> int:
         """Return a rank that does not train and has the heir, which is about to lose its state: best where it was."""
-        idle = self._idle()
-        if (home := self._homes.get(heir)) in idle:
+        home = self._homes.get(heir)
+        if home in self._resting:
             return home
         if home is not None:
             self._followers.tell(home, Follower.stop, heir)
         self._adrift.pop(heir, None)
-        self._homes[heir] = donor_rank if donor_rank in idle else idle[0]
+        self._homes[heir] = donor_rank if donor_rank in self._resting else min(self._resting)
         self._followers.tell(self._homes[heir], Follower.start, heir, self._configs[heir])
         return self._homes[heir]
 

@@ -58,6 +58,9 @@ class Worker(Protocol):
         to the same.
         """
 
+    def pause(self) -> dict[int, Metrics]:
+        """Let nothing train when this returns; return as ``train`` whoever has come to its target meanwhile."""
+
     def state(self, trial: int) -> State:
         """Return a copy of all that ``restore`` needs."""
 
@@ -134,6 +137,10 @@ class TrainableWorker:
     def train(self, targets: Mapping[int, int]) -> dict[int, Metrics]:
         """Train one after the other."""
         return {trial: self._train(trial, until) for trial, until in targets.items()}
+
+    def pause(self) -> dict[int, Metrics]:
+        """Nothing trains between calls."""
+        return {}
 
     def state(self, trial: int) -> State:
         """Return copies of what it saves."""
