@@ -10,9 +10,10 @@ void bind_device(py::module_& module) {
       .def_readonly("description", &Device::description)
       .def_readonly("cores", &Device::cores)
       .def_readonly("memory", &Device::memory)
+      .def_readonly("uuid", &Device::uuid)
       .def("__repr__", [](const Device& d) {
         return "Device(" + d.name + ": " + d.description + ", " + std::to_string(d.cores) + " cores, " +
-               std::to_string(d.memory >> 30) + " GiB)";
+               std::to_string(d.memory >> 30) + " GiB" + (d.uuid.empty() ? "" : ", " + d.uuid) + ")";
       });
   module.attr("has_cuda") = has_cuda();
   module.def("devices", &devices);

@@ -30,6 +30,18 @@ inline int device_count() {
   return count;
 }
 
+// 8-4-4-4-12 hexadecimal digits (RFC 9562).
+inline std::string text(const cudaUUID_t& uuid) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string digits;
+  for (const char byte : uuid.bytes) {
+    if (digits.size() == 8 || digits.size() == 13 || digits.size() == 18 || digits.size() == 23) digits += '-';
+    digits += kDigits[static_cast<unsigned char>(byte) >> 4];
+    digits += kDigits[byte & 15];
+  }
+  return digits;
+}
+
 // Makes a device current on this thread for a scope.
 class Current {
  public:

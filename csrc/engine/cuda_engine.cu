@@ -454,7 +454,8 @@ std::vector<Device> cuda_devices() {
                    .description = std::string(properties.name) + ", compute capability " +
                                   std::to_string(properties.major) + "." + std::to_string(properties.minor),
                    .cores = properties.multiProcessorCount,
-                   .memory = static_cast<std::int64_t>(properties.totalGlobalMem)});
+                   .memory = static_cast<std::int64_t>(properties.totalGlobalMem),
+                   .uuid = cuda::text(properties.uuid)});
   }
   return all;
 }

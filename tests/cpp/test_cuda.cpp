@@ -245,6 +245,16 @@ TEST_CASE("cuda: a member that diverges stops, and the others do not notice") {
   for (const std::int64_t row : {0, 2}) CHECK(state(mixed, row) == state(calm, row));
 }
 
+TEST_CASE("cuda: devices are told apart by UUID") {
+  const int before = std::exchange(emulation::devices, 2);
+  const std::vector<Device> all = devices();
+  emulation::devices = before;
+  REQUIRE(all.size() == 3);
+  CHECK(all[0].uuid == "e0000102-0304-0506-0708-090a0b0cfe00");
+  CHECK(all[1].uuid == "e0000102-0304-0506-0708-090a0b0cfe01");
+  CHECK(all[2].uuid.empty());
+}
+
 TEST_CASE("cuda: a device that is not there, and memory that is not") {
   CHECK(devices().front().name == "cuda:0");
   CHECK(devices().back().name == "cpu");

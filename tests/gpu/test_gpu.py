@@ -1,5 +1,7 @@
 """Populations on a GPU, through Python: as on the CPU, and with their weights shared with other libraries."""
 
+import uuid
+
 import numpy as np
 import pytest
 from tests.population.samples import LARGE, TINY, blocks, labelled, regression
@@ -20,6 +22,12 @@ IMAGES = nn.Sequential(
 def pair(network, **options):
     """Return the same population on the CPU and on the GPU."""
     return [Population(network, device=device, **options) for device in ("cpu", "cuda")]
+
+
+def test_a_gpu_has_a_uuid():
+    gpus = [device for device in devices() if device.name != "cpu"]
+    assert len({gpu.uuid for gpu in gpus}) == len(gpus)
+    assert all(uuid.UUID(gpu.uuid) and gpu.uuid in str(gpu) for gpu in gpus)
 
 
 @pytest.mark.parametrize("network", [TINY, LARGE], ids=["tiny", "large"])

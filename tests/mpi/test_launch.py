@@ -115,6 +115,36 @@ def test_studies_that_differ(study):
 
 
 @needs_mpi
+@pytest.mark.parametrize("form", ["replicated", "supervised"])
+@pytest.mark.parametrize("uuids", [["5d1c-1", "07b2-1"], ["5d1c-1", "07b2-1", "a0f3-1", "33e8-1"]], ids=["2", "4"])
+def test_gpus_that_all_are_number_0(uuids, form, study):
+    """As under ``srun --gpus-per-task=1``."""
+    code, _, errors = finish(start(len(uuids), "-m", "tests.mpi.cards", study(form=form), *uuids))
+    assert code == 0, errors
+    told = [f"{rank} on cuda:0 ({uuid[:4]}) with 1 thread" for rank, uuid in enumerate(uuids)]
+    assert errors.splitlines()[0].endswith(": rank " + ", ".join(told))
+
+
+@needs_mpi
+@pytest.mark.parametrize(
+    ("uuids", "rank", "holder"), [(["5d1c-1"] * 2, 1, 0), (["07b2-1", "5d1c-1", "a0f3-1", "5d1c-1"], 3, 1)]
+)
+def test_a_gpu_that_two_ranks_see(uuids, rank, holder, study):
+    """Refused, by one voice, unless the study names it."""
+    directory = study()
+    code, out, errors = finish(start(len(uuids), "-m", "tests.mpi.cards", directory, *uuids))
+    assert (code, out) == (2, "")
+    assert errors.splitlines() == [
+        f"device: rank {rank} on {platform.node()} has no GPU of its own, cuda:0 (5d1c) is rank {holder}'s; start one"
+        " rank a GPU, or name a device that they shall share, such as 'cuda:0'"
+    ]
+    (directory / "study.toml").write_text('device = "cuda:0"\n' + (directory / "study.toml").read_text())
+    code, _, errors = finish(start(len(uuids), "-m", "tests.mpi.cards", directory, *uuids))
+    assert code == 0, errors
+    assert errors.count("on cuda:0 (5d1c) with 1 thread") == 2
+
+
+@needs_mpi
 @pytest.mark.parametrize("launch", ["shoal", "script"])
 def test_an_exception_of_one_rank_ends_the_job(launch, tmp_path):
     begun = time.monotonic()

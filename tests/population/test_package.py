@@ -38,6 +38,7 @@ def test_devices():
     assert 1 <= cpu.cores <= (os.cpu_count() or 1)
     assert _core.instruction_sets()[-1] == "portable"
     assert "cpu" in repr(cpu)
+    assert cpu.uuid == ""
 
 
 TRAIN = """

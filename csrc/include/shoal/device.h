@@ -12,6 +12,9 @@ struct Device {
   std::string description;  // processor and instruction set used; GPU and its memory
   int cores = 0;            // of a GPU its multiprocessors
   std::int64_t memory = 0;  // bytes
+  // Of a GPU or a MIG instance, as nvidia-smi -L has it after "GPU-" or "MIG-"; empty for the processor. Where each
+  // process is shown other GPUs, "cuda:0" is another one for each of them, and this tells them apart.
+  std::string uuid;
 };
 
 // GPUs first, fastest by the driver's count, then the processor: the first is the one to train on.

@@ -1,13 +1,14 @@
 """A study over ranks: where each of them trains, and the worker and the store that all share.
 
 A seat is a rank's share of its node: the cores that it may use, divided among the ranks that may use the same ones, and
-a GPU of its own where the study takes one. Ranks that see the same GPUs take them in their order.
+a GPU of its own where the study takes one. A GPU is known by its UUID, for where a batch system shows each rank another
+one, all of them are called ``cuda:0``. Ranks that see the same GPUs take them in their order.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,13 +29,19 @@ from shoal.study.task import Task
 _SPARE = 2  # times its even share of rows: a rank may get many trials that cost little
 
 
+class GPU(NamedTuple):
+    """One, or an instance of one (MIG), that a rank sees."""
+
+    name: str  # for this rank
+    uuid: str
+
+
 class View(NamedTuple):
     """What a rank sees of its node."""
 
     node: str
     cores: tuple[int, ...]
-    visible: str  # which GPUs a batch system lets it see
-    gpus: tuple[str, ...]
+    gpus: tuple[GPU, ...]
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,7 @@ class Seat:
     node: str
     device: str
     threads: int
+    uuid: str = ""  # of a GPU
 
 
 def seats(transport: Transport, header: Event, device: str, threads: int | None) -> list[Seat]:
@@ -66,15 +74,16 @@ def seats(transport: Transport, header: Event, device: str, threads: int | None)
 
 
 def _view(node: str) -> View:
-    gpus = tuple(each.name for each in devices() if each.name != "cpu")
-    return View(node, tuple(sorted(os.sched_getaffinity(0))), os.environ.get("CUDA_VISIBLE_DEVICES", ""), gpus)
+    gpus = tuple(GPU(each.name, each.uuid) for each in devices() if each.name != "cpu")
+    return View(node, tuple(sorted(os.sched_getaffinity(0))), gpus)
 
 
 def assigned(views: Sequence[View], device: str, threads: int | None) -> list[Seat]:
     """Return the seats of ranks with these views."""
+    gpus = _own_gpus(views) if device in ("auto", "cuda") else [_named(each, device) for each in views]
     return [
-        Seat(each.node, _device(views, rank, device), threads or max(1, len(each.cores) // _sharing(views, each)))
-        for rank, each in enumerate(views)
+        Seat(each.node, gpu.name, threads or max(1, len(each.cores) // _sharing(views, each)), gpu.uuid)
+        for each, gpu in zip(views, gpus, strict=True)
     ]
 
 
@@ -82,19 +91,34 @@ def _sharing(views: Iterable[View], mine: View) -> int:
     return sum(each.node == mine.node and each.cores == mine.cores for each in views)
 
 
-def _device(views: Sequence[View], rank: int, device: str) -> str:
-    mine = views[rank]
-    if device not in ("auto", "cuda"):
-        return device
-    if not mine.gpus:
-        return "cpu"  # "cuda" would have been refused before
-    place = sum(each.node == mine.node and each.visible == mine.visible for each in views[:rank])
-    if place >= len(mine.gpus):
-        raise StudyError(
-            f"device: {mine.node} has {len(mine.gpus)} GPUs for more ranks than that; start one rank a GPU, or name a"
-            f" device that they shall share, such as {mine.gpus[0]!r}"
-        )
-    return mine.gpus[place]
+def _named(view: View, device: str) -> GPU:
+    return next((gpu for gpu in view.gpus if gpu.name == device), GPU(device, ""))
+
+
+def _own_gpus(views: Sequence[View]) -> list[GPU]:
+    """Return a GPU for each rank that sees any, never the same one twice; for others the processor.
+
+    Whoever sees fewest chooses first. What two ranks see is mostly the same, or has nothing in common, or one sees a
+    part of what the other does; then somebody is left without only where there are too few.
+    """
+    chosen: dict[int, GPU] = {}
+    holders: dict[str, int] = {}
+    for rank in sorted(range(len(views)), key=lambda rank: len(views[rank].gpus)):
+        seen = views[rank].gpus
+        free = [gpu for gpu in seen if gpu.uuid not in holders]
+        if seen and not free:
+            raise StudyError(_taken(rank, views[rank], holders))
+        chosen[rank] = free[0] if free else GPU("cpu", "")  # "cuda" would have been refused before
+        holders[chosen[rank].uuid] = rank
+    return [chosen[rank] for rank in range(len(views))]
+
+
+def _taken(rank: int, view: View, holders: Mapping[str, int]) -> str:
+    seen = ", ".join(f"{gpu.name} ({_short(gpu.uuid)}) is rank {holders[gpu.uuid]}'s" for gpu in view.gpus)
+    return (
+        f"device: rank {rank} on {view.node} has no GPU of its own, {seen}; start one rank a GPU, or name a device that"
+        f" they shall share, such as {view.gpus[0].name!r}"
+    )
 
 
 def chart(seats: Sequence[Seat]) -> str:
@@ -102,9 +126,18 @@ def chart(seats: Sequence[Seat]) -> str:
     lines = []
     for node in dict.fromkeys(seat.node for seat in seats):
         here = [(rank, seat) for rank, seat in enumerate(seats) if seat.node == node]
-        told = ", ".join(f"{rank} on {seat.device} with {_threads(seat.threads)}" for rank, seat in here)
+        told = ", ".join(f"{rank} on {_place(seat)} with {_threads(seat.threads)}" for rank, seat in here)
         lines.append(f"{node}: rank {told}")
     return "\n".join(lines)
+
+
+def _place(seat: Seat) -> str:
+    return f"{seat.device} ({_short(seat.uuid)})" if seat.uuid else seat.device
+
+
+def _short(uuid: str) -> str:
+    """Return so much of a UUID as CUDA_VISIBLE_DEVICES needs to tell the GPUs of a machine apart."""
+    return uuid.partition("-")[0]
 
 
 def _threads(count: int) -> str:

@@ -284,8 +284,12 @@ struct cudaPointerAttributes {
   cudaMemoryType type;
   int device;
 };
+struct cudaUUID_t {
+  char bytes[16];
+};
 struct cudaDeviceProp {
   char name[256];
+  cudaUUID_t uuid;
   std::size_t totalGlobalMem;
   int major, minor, multiProcessorCount;
 };
@@ -334,8 +338,9 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int)
     default: return *value = 0, cudaSuccess;
   }
 }
-inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
-  *properties = {"emulated GPU", emulation::memory_limit, 9, 0, emulation::kProcessors};
+inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+  const cudaUUID_t uuid{{'\xE0', 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, '\xFE', static_cast<char>(device)}};
+  *properties = {"emulated GPU", uuid, emulation::memory_limit, 9, 0, emulation::kProcessors};
   return cudaSuccess;
 }
 inline cudaError_t cudaMalloc(void** data, std::size_t bytes) {
