@@ -41,6 +41,7 @@ from shoal.manager.snapshot import State
 from shoal.manager.store import Store
 from shoal.manager.transport import Alone, Ranks, Transport, launched
 from shoal.manager.worker import Worker
+from shoal.population.room import Room, host
 from shoal.search import ASHA, LCM, PBT, Search
 from shoal.search.protocol import Config
 from shoal.space import Float, Space
@@ -98,7 +99,7 @@ class Virtual:
     def pause(self) -> dict[int, Metrics]:
         return {}
 
-    def state(self, trial: int) -> State:
+    def state(self, trial: int, room: Room = host) -> State:
         return {}
 
     def model(self, trial: int, config: Config, state: State) -> None:

@@ -5,6 +5,9 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <memory>
+#include <utility>
+
 #include "shoal/dataset.h"
 
 namespace shoal::bindings {
@@ -14,6 +17,14 @@ namespace py = pybind11;
 // Never converted: arguments of these types are declared noconvert, so a float64 or strided array is a TypeError.
 template <class T>
 using Array = py::array_t<T, py::array::c_style>;
+
+// The base of an array that shows memory: the memory lives as long as any such array, whatever becomes of its member.
+inline py::capsule share(std::shared_ptr<void> owner) {
+  auto held = std::make_unique<std::shared_ptr<void>>(std::move(owner));
+  py::capsule capsule(held.get(), [](void* pointer) { delete static_cast<std::shared_ptr<void>*>(pointer); });
+  held.release();
+  return capsule;
+}
 
 void bind_device(py::module_& module);
 void bind_network(py::module_& module);

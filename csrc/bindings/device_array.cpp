@@ -3,6 +3,8 @@
 #include <utility>
 
 #include "engine/engine.h"
+#include "shoal/device.h"
+#include "shoal/error.h"
 
 namespace shoal::bindings {
 namespace {
@@ -23,7 +25,7 @@ struct DlManagedTensor {
   void (*free)(DlManagedTensor*);
 };
 constexpr std::int32_t kCuda = 2;
-constexpr std::uint8_t kFloat = 2;
+constexpr std::uint8_t kUnsigned = 1, kFloat = 2;
 
 // Lives until the library that took it is done with it.
 struct Exported {
@@ -33,16 +35,16 @@ struct Exported {
 
 py::capsule to_dlpack(const DeviceArray& array, const py::object& /*stream*/) {
   auto* exported = new Exported{{}, array};
-  Parameter& p = exported->array.parameter;
-  exported->managed = {.tensor = {.data = p.data,
+  DeviceArray& a = exported->array;
+  exported->managed = {.tensor = {.data = a.data,
                                   .device_type = kCuda,
-                                  .device_id = array.device,
-                                  .dimensions = static_cast<std::int32_t>(p.shape.size()),
-                                  .type_code = kFloat,
-                                  .type_bits = 32,
+                                  .device_id = a.device,
+                                  .dimensions = static_cast<std::int32_t>(a.shape.size()),
+                                  .type_code = a.bytes ? kUnsigned : kFloat,
+                                  .type_bits = static_cast<std::uint8_t>(8 * a.item()),
                                   .type_lanes = 1,
-                                  .shape = p.shape.data(),
-                                  .strides = p.strides.data(),
+                                  .shape = a.shape.data(),
+                                  .strides = a.strides.data(),
                                   .byte_offset = 0},
                        .context = exported,
                        .free = [](DlManagedTensor* m) { delete static_cast<Exported*>(m->context); }};
@@ -54,43 +56,75 @@ py::capsule to_dlpack(const DeviceArray& array, const py::object& /*stream*/) {
   });
 }
 
-py::tuple tuple_of(const Shape& values, std::int64_t times = 1) {
+py::dtype type_of(const DeviceArray& array) {
+  return array.bytes ? py::dtype::of<std::uint8_t>() : py::dtype::of<float>();
+}
+
+py::tuple tuple_of(const Shape& values, std::size_t times = 1) {
   py::tuple tuple(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) tuple[i] = values[i] * times;
+  for (std::size_t i = 0; i < values.size(); ++i) tuple[i] = values[i] * static_cast<std::int64_t>(times);
   return tuple;
 }
 
 py::dict interface(const DeviceArray& array) {
   py::dict description;
   description["version"] = 3;
-  description["typestr"] = "<f4";
-  description["data"] = py::make_tuple(reinterpret_cast<std::uintptr_t>(array.parameter.data), false);
-  description["shape"] = tuple_of(array.parameter.shape);
-  description["strides"] = tuple_of(array.parameter.strides, sizeof(float));
+  description["typestr"] = type_of(array).attr("str");
+  description["data"] = py::make_tuple(reinterpret_cast<std::uintptr_t>(array.data), false);
+  description["shape"] = tuple_of(array.shape);
+  description["strides"] = tuple_of(array.strides, array.item());
   description["stream"] = py::none();  // every call of the core has ended on the device when it returns
   return description;
 }
 
 }  // namespace
 
-Array<float> to_host(const Parameter& p) {
-  std::int64_t floats = 1;  // from the first value to the last
-  Shape strides = p.strides;
-  for (std::size_t i = 0; i < p.shape.size(); ++i) {
-    floats += (p.shape[i] - 1) * p.strides[i];
-    strides[i] *= sizeof(float);
-  }
-  Array<float> whole(floats);
-  copy_to_host(p.data, static_cast<std::size_t>(floats) * sizeof(float), whole.mutable_data());
-  return Array<float>(p.shape, strides, whole.data(), whole);
+std::size_t DeviceArray::size() const {
+  std::int64_t values = 1;
+  for (std::size_t i = 0; i < shape.size(); ++i) values += (shape[i] - 1) * strides[i];
+  return static_cast<std::size_t>(values);
 }
+
+py::array to_host(const DeviceArray& array) {
+  py::array whole(type_of(array), Shape{static_cast<std::int64_t>(array.size())});
+  copy_to_host(array.data, array.size() * array.item(), whole.mutable_data());
+  Shape strides = array.strides;
+  for (std::int64_t& stride : strides) stride *= static_cast<std::int64_t>(array.item());
+  return py::array(type_of(array), array.shape, strides, whole.data(), whole);
+}
+
+namespace {
+
+DeviceArray bytes_on_device(int device, std::size_t bytes) {
+  std::shared_ptr<std::byte> memory = device_memory(device, bytes);
+  return {memory.get(), {static_cast<std::int64_t>(bytes)}, {1}, device, memory, true};
+}
+
+Array<std::uint8_t> pinned_bytes(std::size_t bytes) {
+  const std::shared_ptr<std::byte> memory = pinned_memory(bytes);
+  return Array<std::uint8_t>(bytes, reinterpret_cast<std::uint8_t*>(memory.get()), share(memory));
+}
+
+}  // namespace
 
 void bind_device_array(py::module_& module) {
   py::class_<DeviceArray>(module, "DeviceArray")
-      .def_property_readonly("shape", [](const DeviceArray& a) { return tuple_of(a.parameter.shape); })
+      .def_property_readonly("shape", [](const DeviceArray& a) { return tuple_of(a.shape); })
+      .def_property_readonly("dtype", &type_of)
+      .def(
+          "__array__",
+          [](const DeviceArray& a, const py::object& dtype, const py::object& copy) {
+            require(copy.is_none() || copy.cast<bool>(), "an array in a GPU's memory cannot be seen without a copy");
+            const py::array host = to_host(a);
+            return dtype.is_none() ? py::object(host) : host.attr("astype")(dtype);
+          },
+          py::arg("dtype") = py::none(), py::arg("copy") = py::none())
       .def_property_readonly("__cuda_array_interface__", &interface)
       .def("__dlpack__", &to_dlpack, py::kw_only(), py::arg("stream") = py::none())
       .def("__dlpack_device__", [](const DeviceArray& a) { return py::make_tuple(kCuda, a.device); });
+  module.def("device_memory", &bytes_on_device, py::arg("device"), py::arg("bytes"));
+  module.def("pinned_memory", &pinned_bytes, py::arg("bytes"));
+  module.def("make_current", &make_current, py::arg("device"));
 }
 
 }  // namespace shoal::bindings

@@ -1,7 +1,8 @@
-// An array in a GPU's memory as Python sees it, for CuPy, PyTorch and JAX: through __cuda_array_interface__ (version 3)
-// and DLPack, without a copy.
+// An array in a GPU's memory as Python sees it, for CuPy, PyTorch, JAX and mpi4py: through __cuda_array_interface__
+// (version 3) and DLPack, without a copy. NumPy gets one.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 
 #include "bindings.h"
@@ -10,11 +11,16 @@
 namespace shoal::bindings {
 
 struct DeviceArray {
-  Parameter parameter;
+  void* data;
+  Shape shape, strides;         // in values
   int device;                   // its number
   std::shared_ptr<void> owner;  // of the memory
+  bool bytes = false;           // its values; else floats
+
+  std::size_t item() const { return bytes ? 1 : sizeof(float); }
+  std::size_t size() const;  // in values, from the first to the last
 };
 
-Array<float> to_host(const Parameter& parameter);  // of a GPU
+py::array to_host(const DeviceArray& array);
 
 }  // namespace shoal::bindings

@@ -12,24 +12,17 @@
 namespace shoal::bindings {
 namespace {
 
-// The base of an array that shows a member's block: the block lives as long as any such array, even after a reset.
-py::capsule share(std::shared_ptr<void> owner) {
-  auto held = std::make_unique<std::shared_ptr<void>>(std::move(owner));
-  py::capsule capsule(held.get(), [](void* pointer) { delete static_cast<std::shared_ptr<void>*>(pointer); });
-  held.release();
-  return capsule;
-}
-
 // Views of the weights, or copies if a GPU has them.
 py::dict parameters(Population& population, std::int64_t row) {
-  const bool on_gpu = population.device_number() >= 0;
-  const py::capsule owner = share(population.owner(row));
+  const int device = population.device_number();
+  const std::shared_ptr<void> owner = population.owner(row);
   py::dict arrays;
   for (const Parameter& parameter : population.parameters(row)) {
     Shape strides = parameter.strides;  // in bytes for NumPy
     for (std::int64_t& stride : strides) stride *= sizeof(float);
-    const py::str name(parameter.name);
-    arrays[name] = on_gpu ? to_host(parameter) : Array<float>(parameter.shape, strides, parameter.data, owner);
+    arrays[py::str(parameter.name)] = device >= 0
+                                          ? to_host({parameter.data, parameter.shape, parameter.strides, device, owner})
+                                          : Array<float>(parameter.shape, strides, parameter.data, share(owner));
   }
   return arrays;
 }
@@ -37,8 +30,10 @@ py::dict parameters(Population& population, std::int64_t row) {
 py::dict device_parameters(Population& population, std::int64_t row) {
   require(population.device_number() >= 0, "device_parameters: this population is on the CPU, use parameters");
   py::dict arrays;
-  for (const Parameter& parameter : population.parameters(row))
-    arrays[py::str(parameter.name)] = DeviceArray{parameter, population.device_number(), population.owner(row)};
+  for (const Parameter& parameter : population.parameters(row)) {
+    arrays[py::str(parameter.name)] = DeviceArray{parameter.data, parameter.shape, parameter.strides,
+                                                  population.device_number(), population.owner(row)};
+  }
   return arrays;
 }
 
@@ -51,10 +46,35 @@ Array<std::uint8_t> state(Population& population, std::int64_t row) {
   return copy;
 }
 
-void load_state(Population& population, std::int64_t row, const Array<std::uint8_t>& bytes) {
-  require(bytes.size() == population.state_bytes(row),
-          "must have " + std::to_string(population.state_bytes(row)) + " bytes, got " + std::to_string(bytes.size()));
-  population.write_state(row, reinterpret_cast<const std::byte*>(bytes.data()));
+void check_state_size(const Population& population, std::int64_t row, py::ssize_t bytes) {
+  require(bytes == population.state_bytes(row),
+          "must have " + std::to_string(population.state_bytes(row)) + " bytes, got " + std::to_string(bytes));
+}
+
+void read_state(const Population& population, std::int64_t row, Array<std::uint8_t> to) {
+  check_state_size(population, row, to.size());
+  population.read_state(row, reinterpret_cast<std::byte*>(to.mutable_data()));
+}
+
+void load_state(Population& population, std::int64_t row, const Array<std::uint8_t>& from) {
+  check_state_size(population, row, from.size());
+  population.write_state(row, reinterpret_cast<const std::byte*>(from.data()));
+}
+
+// The bytes of an array in a GPU's memory, which only a population on a GPU reads and writes.
+std::byte* whole_state(const Population& population, std::int64_t row, const DeviceArray& array) {
+  require(population.device_number() >= 0, "is in a GPU's memory, and this population on the CPU");
+  require(array.bytes, "must be an array of bytes, got floats");
+  check_state_size(population, row, static_cast<py::ssize_t>(array.size()));
+  return static_cast<std::byte*>(array.data);
+}
+
+void read_state_on_device(const Population& population, std::int64_t row, const DeviceArray& to) {
+  population.read_state(row, whole_state(population, row, to));
+}
+
+void load_state_on_device(Population& population, std::int64_t row, const DeviceArray& from) {
+  population.write_state(row, whole_state(population, row, from));
 }
 
 py::dict inherit(Population& population, std::int64_t source, std::int64_t target) {
@@ -151,6 +171,10 @@ void bind_population(py::module_& module) {
       .def("parameters", &parameters, py::arg("row"))
       .def("device_parameters", &device_parameters, py::arg("row"))
       .def("state", &state, py::arg("row"))
+      .def("state_bytes", &Population::state_bytes, py::arg("row"))
+      .def("read_state", &read_state_on_device, py::arg("row"), py::arg("to"))
+      .def("read_state", &read_state, py::arg("row"), py::arg("to").noconvert())
+      .def("load_state", &load_state_on_device, py::arg("row"), py::arg("state"))
       .def("load_state", &load_state, py::arg("row"), py::arg("state").noconvert());
   module.def("epoch_order", &epoch_order, py::arg("seed"), py::arg("id"), py::arg("epoch"), py::arg("samples"));
 }

@@ -61,22 +61,24 @@ class Current {
   bool changed_ = false;
 };
 
-// Memory of the device that is current when it is made; not zeroed.
-class Memory {
+// An owner of memory, which is not zeroed.
+template <cudaError_t (*allocate)(void**, std::size_t), cudaError_t (*release)(void*)>
+class OwnedMemory {
  public:
-  Memory() = default;
-  explicit Memory(std::size_t bytes) : size_(bytes) {
+  OwnedMemory() = default;
+  explicit OwnedMemory(std::size_t bytes) : size_(bytes) {
     if (bytes == 0) return;
-    const cudaError_t status = cudaMalloc(&data_, bytes);
+    const cudaError_t status = allocate(&data_, bytes);
     if (status == cudaErrorMemoryAllocation) {
       static_cast<void>(cudaGetLastError());
       throw OutOfMemory(bytes);
     }
-    check(status, "allocating device memory");
+    check(status, "allocating memory");
   }
-  ~Memory() { static_cast<void>(cudaFree(data_)); }
-  Memory(Memory&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
-  Memory& operator=(Memory&& other) noexcept {
+  ~OwnedMemory() { static_cast<void>(release(data_)); }
+  OwnedMemory(OwnedMemory&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+  OwnedMemory& operator=(OwnedMemory&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
     return *this;
@@ -93,6 +95,9 @@ class Memory {
   void* data_ = nullptr;
   std::size_t size_ = 0;
 };
+
+using Memory = OwnedMemory<cudaMalloc, cudaFree>;                // of the device that is current when it is made
+using PinnedMemory = OwnedMemory<cudaMallocHost, cudaFreeHost>;  // of the host, page-locked
 
 class Stream {
  public:

@@ -80,14 +80,14 @@ class CudaEngine final : public Engine {
 
   void read(const Member& member, std::byte* to) override {
     const Current current(device_);
-    std::memcpy(to, member.block->data(), sizeof(BlockHeader));
+    stream_.copy(member.block->data(), sizeof(BlockHeader), to);
     stream_.copy(member.device.get(), bytes_of(member.floats), to + sizeof(BlockHeader));
     stream_.wait();
   }
 
   void write(const std::byte* from, Member& member) override {
     const Current current(device_);
-    std::memcpy(member.block->data(), from, sizeof(BlockHeader));
+    stream_.copy(from, sizeof(BlockHeader), member.block->data());
     stream_.copy(from + sizeof(BlockHeader), bytes_of(member.floats), member.device.get());
     stream_.wait();
   }

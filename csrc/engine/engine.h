@@ -21,7 +21,7 @@ class Engine {
 
   // The member with its block on the device.
   virtual Member place(Member fresh) = 0;
-  // The block as bytes: counters, weights, optimiser state.
+  // The block as bytes: counters, weights, optimiser state. A GPU's engine takes them in any memory.
   virtual void read(const Member& member, std::byte* to) = 0;
   virtual void write(const std::byte* from, Member& member) = 0;
   // All parents are read before any heir is written; no heir comes twice.

@@ -3,11 +3,19 @@
 #include "shoal/error.h"
 
 namespace shoal {
+namespace {
+
+[[noreturn]] void refuse() { throw DeviceError("this build of shoal has no CUDA"); }
+
+}  // namespace
 
 bool has_cuda() { return false; }
 std::vector<Device> cuda_devices() { return {}; }
 
-void copy_to_host(const void*, std::size_t, void*) { throw DeviceError("this build of shoal has no CUDA"); }
+void copy_to_host(const void*, std::size_t, void*) { refuse(); }
+std::shared_ptr<std::byte> device_memory(int, std::size_t) { refuse(); }
+std::shared_ptr<std::byte> pinned_memory(std::size_t) { refuse(); }
+void make_current(int) { refuse(); }
 
 std::unique_ptr<Engine> make_cuda_engine(Loss, const std::string& device) {
   throw DeviceError("there is no device \"" + device + "\": this build of shoal has no CUDA");

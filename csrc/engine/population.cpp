@@ -286,7 +286,10 @@ std::int64_t Population::state_bytes(std::int64_t row) const { return impl_->at(
 void Population::read_state(std::int64_t row, std::byte* to) const { impl_->engine->read(impl_->at(row), to); }
 void Population::write_state(std::int64_t row, const std::byte* from) {
   BlockHeader header;
-  std::memcpy(&header, from, sizeof header);
+  if (device_number() < 0)
+    std::memcpy(&header, from, sizeof header);
+  else
+    copy_to_host(from, sizeof header, &header);
   const Counters& c = header.counters;
   require(std::min({c.step, c.epoch, c.offset}) >= 0, "its counters are negative, so it is not a saved state");
   impl_->engine->write(from, impl_->at(row));

@@ -245,6 +245,33 @@ TEST_CASE("cuda: a member that diverges stops, and the others do not notice") {
   for (const std::int64_t row : {0, 2}) CHECK(state(mixed, row) == state(calm, row));
 }
 
+TEST_CASE("cuda: a member is copied through the device's memory and through pinned memory") {
+  const Pictures pictures(40, {5, 4});
+  const Network network{{layer::dense(8), layer::relu(), layer::dense(2)}};
+  Population p = population("cuda:0", pictures.shape, Optimizer::adam, Loss::mse);
+  for (std::uint32_t id = 0; id < 3; ++id) p.add(network, rates(0.01f, 16), id);
+  p.fit(pictures.values(), {3, 0, 0}, 3, std::vector<double>(3).data());
+  const auto size = static_cast<std::size_t>(p.state_bytes(0));
+  const std::size_t before = emulation::memory_used;
+  {
+    const std::shared_ptr<std::byte> block = device_memory(0, size), pinned = pinned_memory(size);
+    CHECK(emulation::memory_used == before + size);
+    p.read_state(0, block.get());
+    p.write_state(1, block.get());
+    p.read_state(1, pinned.get());
+    p.write_state(2, pinned.get());
+    for (const std::int64_t row : {1, 2}) CHECK(state(p, row) == state(p, 0));
+    CHECK(p.counters(2).step == 3);
+    reinterpret_cast<Counters*>(block.get())->step = -1;
+    CHECK_THROWS_AS(p.write_state(1, block.get()), InvalidArgument);
+    CHECK(p.counters(1).step == 3);
+  }
+  CHECK(emulation::memory_used == before);
+  CHECK_THROWS_AS(device_memory(7, size), DeviceError);
+  CHECK_THROWS_AS(device_memory(0, emulation::memory_limit), std::bad_alloc);
+  CHECK_THROWS_AS(make_current(7), DeviceError);
+}
+
 TEST_CASE("cuda: devices are told apart by UUID") {
   const int before = std::exchange(emulation::devices, 2);
   const std::vector<Device> all = devices();

@@ -1,12 +1,16 @@
 """Populations on a GPU, through Python: as on the CPU, and with their weights shared with other libraries."""
 
+import json
 import uuid
 
 import numpy as np
 import pytest
+from tests.mpi.ranks import needs_mpi, on_ranks
 from tests.population.samples import LARGE, TINY, blocks, labelled, regression
 
 from shoal import Population, Study, devices, nn, search
+from shoal.population import native
+from shoal.population.room import room
 from shoal.space import Choice, Float
 
 pytestmark = [
@@ -108,6 +112,49 @@ def test_members_recombine_as_on_the_cpu_bit_for_bit(network):
     np.testing.assert_allclose(
         gpu.train(labelled(40, shape=shape), 2), cpu.train(labelled(40, shape=shape), 2), rtol=1e-4
     )
+
+
+def test_members_are_copied_within_the_gpus_memory():
+    dataset = labelled(60)
+    gpu = Population(TINY, 2, device="cuda", hyperparameters={"lr": 0.1, "batch_size": 16})
+    gpu.train(dataset, steps=[5, 0])
+    block = gpu.copy_state(0, room("cuda:0", direct=True))
+    assert block.__dlpack_device__() == (2, 0)
+    description = block.__cuda_array_interface__
+    assert (description["typestr"], description["shape"], description["strides"]) == ("|u1", gpu.state(0).shape, (1,))
+    np.testing.assert_array_equal(block, gpu.state(0))
+    gpu.load_state(1, block)
+    assert blocks(gpu)[0] == blocks(gpu)[1]
+    np.testing.assert_array_equal(gpu.steps, [5, 5])
+    with pytest.raises(ValueError, match="state of member 0: is in a GPU's memory, and this population on the CPU"):
+        Population(TINY, device="cpu", input_shape=(7,)).load_state(0, block)
+    with pytest.raises(ValueError, match=r"must have \d+ bytes, got 5"):
+        gpu.load_state(1, native.device_memory(0, 5))
+    with pytest.raises(ValueError, match="must be an array of bytes, got floats"):
+        gpu.load_state(1, gpu.device_parameters(0)["dense1.weight"])
+
+
+def test_members_are_copied_through_pinned_memory():
+    gpu = Population(TINY, 2, device="cuda", input_shape=(7,))
+    block = gpu.copy_state(0, room("cuda:0", direct=False))
+    assert isinstance(block, np.ndarray)
+    gpu.load_state(1, block)
+    np.testing.assert_array_equal(gpu.state(1), block)
+
+
+@needs_mpi
+@pytest.mark.skipif("emulated" not in devices()[0].description, reason="its MPI need not be CUDA-aware")
+def test_states_go_from_gpu_to_gpu():
+    """Two ranks share the emulated GPU, whose memory any MPI reaches."""
+    stories = set()
+    for aware in (False, True):
+        told = on_ranks(2, "-m", "tests.gpu.crossing", SHOAL_MPI_CUDA=str(int(aware)))
+        ranks = [json.loads(line) for line in told.splitlines()]
+        crossed = sum(each["blocks"] for each in ranks)
+        assert crossed > 0
+        assert sum(each["on_gpu"] for each in ranks) == (crossed if aware else 0)
+        stories |= {each["story"] for each in ranks}
+    assert len(stories) == 1
 
 
 def test_a_study_runs(tmp_path):

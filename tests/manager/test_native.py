@@ -194,6 +194,44 @@ def test_a_state_goes_on_in_another_worker():
     np.testing.assert_array_equal(first.state(3)["member"], second.state(3)["member"])
 
 
+def test_a_copy_lies_where_there_is_room():
+    lent = worker()
+    lent.start(4, CONFIG)
+    lent.train({4: 1})
+    given = []
+
+    def room(size):
+        given.append(np.empty(size, np.uint8))
+        return given[-1]
+
+    state = lent.state(4, room)
+    assert [id(block) for block in given] == [id(state["member"])]
+    np.testing.assert_array_equal(state["member"], lent.state(4)["member"])
+
+
+class OnGPU:
+    """A block that only NumPy's own question copies to the host."""
+
+    def __init__(self, block):
+        self._block = block
+
+    def __array__(self, dtype=None, copy=None):
+        return self._block.astype(dtype or np.uint8)
+
+
+def test_what_waits_does_so_in_the_hosts_memory():
+    lent = worker(rows=1)
+    for trial in range(3):
+        lent.start(trial, CONFIG)
+    lent.train({0: 1})
+    block = lent.state(0)["member"]
+    lent.adopt(1, CONFIG, 0, CONFIG, {"member": OnGPU(block)})
+    lent.restore(2, CONFIG, {"member": OnGPU(block)})
+    for trial in (1, 2):
+        assert type(lent.state(trial)["member"]) is np.ndarray
+        np.testing.assert_array_equal(lent.state(trial)["member"], block)
+
+
 def test_a_model_is_a_population_of_one_that_knows_its_data():
     lent = worker(1)
     lent.start(2, CONFIG)

@@ -122,7 +122,9 @@ def test_gpus_that_all_are_number_0(uuids, form, study):
     code, _, errors = finish(start(len(uuids), "-m", "tests.mpi.cards", study(form=form), *uuids))
     assert code == 0, errors
     told = [f"{rank} on cuda:0 ({uuid[:4]}) with 1 thread" for rank, uuid in enumerate(uuids)]
-    assert errors.splitlines()[0].endswith(": rank " + ", ".join(told))
+    chart, way, *_ = errors.splitlines()
+    assert chart.endswith(": rank " + ", ".join(told))
+    assert way.startswith("states go through " + ("pinned" if form == "replicated" else "the host's"))
 
 
 @needs_mpi

@@ -20,6 +20,14 @@ def test_ranks(ranks):
     assert on_ranks(ranks, "-m", "tests.mpi.conformance", ranks).split() == ["ok"] * ranks
 
 
+@needs_mpi
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_arrays_of_gpus(ranks):
+    """With stand-ins, and only that they are sent as they are: no MPI here knows GPUs."""
+    assert on_ranks(ranks, "-m", "tests.mpi.gpuarrays").split() == ["ok"] * ranks
+    assert on_ranks(ranks, "-m", "tests.mpi.gpuarrays", "aware", SHOAL_MPI_CUDA="1").split() == ["ok"] * ranks
+
+
 def test_mpi_that_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
     with pytest.raises(StudyError, match=r"^MPI: cannot be used \(.*\); pip install 'shoal\[mpi\]' brings it$"):

@@ -1,5 +1,7 @@
 """Where ranks train."""
 
+from dataclasses import replace
+
 import pytest
 
 from shoal.errors import StudyError
@@ -71,10 +73,28 @@ def test_a_gpu_is_shared_only_if_the_study_names_it(views, said):
     assert places(views, "cpu") == [("cpu", "")] * len(views)
 
 
+def test_states_go_between_gpus_only_if_all_ranks_can_do_that():
+    views = [view._replace(direct=True) for view in ranks(2, gpus="AB")]
+    assert [seat.direct for seat in assigned(views, "auto", None)] == [True, True]
+    assert [seat.direct for seat in assigned([*views, *ranks(1)], "auto", None)] == [False] * 3
+
+
 def test_chart():
     gpus = [f"{first}-4a3c-11ee-be56-0242ac120002" for first in ("5d1c9f3e", "07b2aa41")]
     seats = [Seat("a", "cuda:0", 4, gpus[0]), Seat("b", "cpu", 1), Seat("a", "cuda:0", 4, gpus[1])]
-    assert chart(seats).splitlines() == [
+    assert chart(seats, supervised=False).splitlines() == [
         "a: rank 0 on cuda:0 (5d1c9f3e) with 4 threads, 2 on cuda:0 (07b2aa41) with 4 threads",
         "b: rank 1 on cpu with 1 thread",
+        "states go through pinned memory of the host: MPI does not say that it is CUDA-aware (SHOAL_MPI_CUDA=1 does)",
     ]
+    assert chart(seats, supervised=True).splitlines()[2] == "states go through the host's memory, beside training"
+    direct = [replace(seat, direct=True) for seat in seats]
+    assert chart(direct, supervised=False).splitlines()[2] == "states go from GPU to GPU: MPI is CUDA-aware"
+
+
+def test_chart_of_processors():
+    assert chart([Seat("a", "cpu", 1), Seat("b", "cpu", 2)], supervised=False).splitlines() == [
+        "a: rank 0 on cpu with 1 thread",
+        "b: rank 1 on cpu with 2 threads",
+    ]
+    assert chart([Seat("a", "cuda:0", 1, "5d1c-1")], supervised=False) == "a: rank 0 on cuda:0 (5d1c) with 1 thread"

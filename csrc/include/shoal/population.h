@@ -135,7 +135,7 @@ class Population {
   std::shared_ptr<void> owner(std::int64_t row);  // keeps the row's block alive for views of it
 
   // The whole member as bytes: counters, weights, optimiser state; the same on every device. Written into a member of
-  // the same structure they restore its training exactly.
+  // the same structure they restore its training exactly. Where a GPU has the member, they may lie in its memory.
   std::int64_t state_bytes(std::int64_t row) const;
   void read_state(std::int64_t row, std::byte* to) const;
   void write_state(std::int64_t row, const std::byte* from);  // InvalidArgument if its counters cannot be right

@@ -1,17 +1,19 @@
 """States over ranks: one rank has the arrays, the others an empty state that says which rank that is.
 
 All ranks see all moves, so nobody has to ask for a state: its owner describes it, in one gathering for all states of a
-move, and sends its arrays straight into the receiver's.
+move, and sends its arrays straight into the receiver's. A member's block goes from GPU to GPU where MPI can do that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 
 from shoal.manager.snapshot import State
-from shoal.manager.transport import Array, Transport
+from shoal.manager.transport import Array, Transport, on_gpu
+from shoal.population.room import Room, host
 
 
 class Held(State):
@@ -22,8 +24,17 @@ class Held(State):
         self.rank = rank
 
 
-def deliver(transport: Transport, moves: Sequence[tuple[Held, int]]) -> list[State]:
-    """Bring each state to a rank; all ranks name the same moves. Returns them in order, elsewhere empty."""
+def deliver(transport: Transport, moves: Sequence[tuple[Held, int]], room: Room = host) -> list[State]:
+    """Bring each state to a rank.
+
+    Args:
+        transport: Between the ranks.
+        moves: States and where they go to; all ranks name the same.
+        room: Gives memory for the blocks of bytes that come to this rank.
+
+    Returns:
+        The states in order, elsewhere empty.
+    """
     far = [(state, to) for state, to in moves if state.rank != to]
     if not far:  # as all ranks see
         return [state for state, _ in moves]
@@ -35,13 +46,18 @@ def deliver(transport: Transport, moves: Sequence[tuple[Held, int]]) -> list[Sta
     for state, to in far:
         entries = next(described[state.rank])
         if transport.rank == to:
-            place = {name: np.empty(shape, dtype) for name, dtype, shape in entries}
+            place = {name: _place(np.dtype(dtype), shape, room) for name, dtype, shape in entries}
             arrived[id(state), to] = place
             receives += [(state.rank, array) for array in place.values()]
         elif transport.rank == state.rank:
-            sends += [(to, np.ascontiguousarray(array)) for array in state.values()]
+            sends += [(to, array if on_gpu(array) else np.ascontiguousarray(array)) for array in state.values()]
     transport.exchange(sends, receives)
     return [state if state.rank == to else arrived.get((id(state), to), {}) for state, to in moves]
+
+
+def _place(dtype: np.dtype[Any], shape: tuple[int, ...], room: Room) -> Array:
+    is_block = dtype == np.uint8 and len(shape) == 1
+    return cast("Array", room(shape[0])) if is_block else np.empty(shape, dtype)
 
 
 def everywhere(transport: Transport, states: Sequence[State]) -> list[State]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from shoal.manager.snapshot import State
 from shoal.manager.worker import blame
 from shoal.nn import Sequential
 from shoal.population import Population
+from shoal.population.room import Room, host
 from shoal.search.protocol import Config, Unit
 from shoal.space import HOT
 
@@ -138,7 +139,7 @@ class NativeWorker:
         member, block, own, layers = self._members[heir], state["member"], self._make(heir, config), None
         if own.structure != network.structure:
             pair = blame(heir, config, "its network", lambda: self._pair(heir, network, own))
-            pair.load_state(0, block)
+            pair.load_state(0, np.asarray(block))
             layers = pair.inherit(0, 1)
             block = pair.state(1)
         if own.structure != member.network.structure:
@@ -174,7 +175,7 @@ class NativeWorker:
 
     def _load(self, member: _Member, block: NDArray[np.uint8]) -> None:
         if member.row is None:
-            member.parked = block
+            member.parked = np.asarray(block)  # it may wait for long: not in a GPU's memory
         else:
             self._resident().load_state(member.row, block)
 
@@ -291,15 +292,15 @@ class NativeWorker:
         self._resident().predict(self._valid, row)
         return time.perf_counter() - begun
 
-    def state(self, trial: int) -> State:
+    def state(self, trial: int, room: Room = host) -> State:
         """Return a copy of a member's block, and what else it is; a fresh one has no block yet."""
         member = self._members[trial]
         more = {"seconds": np.array(member.seconds)} if "seconds" in self._times else {}
         if member.steps:  # it is on its way
             more |= {"loss": np.array(member.loss), "steps": np.array(member.steps)}
         if member.row is not None:
-            return {"member": self._resident().state(member.row).copy(), **more}
-        return {} if member.parked is None else {"member": member.parked.copy(), **more}
+            return {"member": cast("Any", self._resident().copy_state(member.row, room)), **more}
+        return {} if member.parked is None else {"member": np.array(member.parked), **more}
 
     def model(self, trial: int, config: Config, state: State) -> Population:
         """Return a state as a population of one."""

@@ -23,6 +23,7 @@ from shoal.manager.snapshot import State
 from shoal.manager.timesheet import Timesheet
 from shoal.manager.transport import Transport
 from shoal.manager.worker import LocalWorker
+from shoal.population.room import Room, host
 from shoal.search.protocol import Config
 
 _T = TypeVar("_T")
@@ -36,13 +37,21 @@ class RankedWorker:
         transport: Between the ranks.
         rows: How many trials are trained at a time, on all ranks together.
         cost: What training a config costs, compared to others; > 0, and the same on every rank.
+        room: Gives memory for blocks that leave this rank or come to it.
 
     Attributes:
         timesheet: How long each rank has trained, known on every rank.
     """
 
-    def __init__(self, worker: LocalWorker, transport: Transport, rows: int, cost: Callable[[Config], float]) -> None:
-        self._worker, self._transport, self._rows, self._cost = worker, transport, rows, cost
+    def __init__(
+        self,
+        worker: LocalWorker,
+        transport: Transport,
+        rows: int,
+        cost: Callable[[Config], float],
+        room: Room = host,
+    ) -> None:
+        self._worker, self._transport, self._rows, self._cost, self._room = worker, transport, rows, cost, room
         self._configs: dict[int, Config] = {}  # by trial
         self._costs: dict[int, float] = {}
         self._homes: dict[int, int] = {}  # the ranks of the trials that have been trained or restored
@@ -77,12 +86,12 @@ class RankedWorker:
         """Bring donors' states to their heirs' ranks. A fresh heir joins its donor."""
         self._hear("inherit", moves)
         self._compare()
-        states = {donor: held(origins[donor]) if donor in origins else self.state(donor) for _, donor, _ in moves}
+        states = {donor: held(origins[donor]) if donor in origins else self._leaving(donor) for _, donor, _ in moves}
         for heir, donor, _ in moves:
             if heir not in self._homes:
                 self._settle(heir, states[donor].rank)
         ways = list(dict.fromkeys((donor, self._homes[heir]) for heir, donor, _ in moves))
-        brought = dict(zip(ways, deliver(self._transport, [(states[donor], to) for donor, to in ways]), strict=True))
+        brought = dict(zip(ways, self._deliver([(states[donor], to) for donor, to in ways]), strict=True))
         configs = {donor: self._configs[donor] for donor in states}  # a donor may be an heir as well
         for heir, _, config in moves:
             self._configure(heir, config)
@@ -119,7 +128,7 @@ class RankedWorker:
         homes = {trial: self._homes[trial] for trial in targets if trial in self._homes and trial not in self._adrift}
         ranks = placed({trial: self._costs[trial] for trial in targets}, homes, [0.0] * self._transport.size)
         moving = [trial for trial, rank in ranks.items() if self._homes.get(trial, rank) != rank]
-        states = deliver(self._transport, [(self.state(trial), ranks[trial]) for trial in moving])
+        states = self._deliver([(self._leaving(trial), ranks[trial]) for trial in moving])
         self._adrift -= targets.keys()
         mine = [(trial, until) for trial, until in targets.items() if ranks[trial] == self._transport.rank]
         rows = self._worker.rows
@@ -142,12 +151,21 @@ class RankedWorker:
 
     def state(self, trial: int) -> Held:
         """Return a copy of a trial's state, on its rank."""
-        here = self._is_here(trial)
-        return Held(self._homes.get(trial, 0), self._worker.state(trial) if here else {})
+        return self._copy(trial, host)
 
     def model(self, trial: int, config: Config, state: State) -> Any:
         """Return a state that is here as what the user knows it as."""
         return self._worker.model(trial, config, state)
+
+    def _leaving(self, trial: int) -> Held:
+        """Return a copy of a trial's state, on its rank, that is to go elsewhere at once."""
+        return self._copy(trial, self._room)
+
+    def _copy(self, trial: int, room: Room) -> Held:
+        return Held(self._homes.get(trial, 0), self._worker.state(trial, room) if self._is_here(trial) else {})
+
+    def _deliver(self, moves: Sequence[tuple[Held, int]]) -> list[State]:
+        return deliver(self._transport, moves, self._room)
 
     def _hear(self, *words: object) -> None:
         self._told.update(repr(words).encode())

@@ -17,6 +17,7 @@ import numpy as np
 from shoal.errors import StudyError
 from shoal.population import files
 
+# On its way from rank to rank a member's block may be a `DeviceArray`, which `np.asarray` copies to the host.
 State: TypeAlias = dict[str, np.ndarray[Any, Any]]
 
 _FRONT, _ORIGIN = "front", "origin-"

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias, TypeVar
 import numpy as np
 
 from shoal.errors import StudyError
+from shoal.manager.cudaaware import cuda_aware
 
 _T = TypeVar("_T")
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -69,10 +70,15 @@ class Transport(Protocol):
     def exchange(self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]]) -> None:
         """Send arrays to ranks and fill arrays from ranks, all at the same time.
 
+        They may be in a GPU's memory, if ``reaches_gpus``; what has filled it is over, then.
+
         Args:
             sends: (to, array), C-contiguous; unchanged.
             receives: (from, array), C-contiguous, of the size that comes. What comes from one rank comes in its order.
         """
+
+    def reaches_gpus(self) -> bool:
+        """Tell whether ``exchange`` takes arrays in a GPU's memory."""
 
     def post(self, rank: int, value: Any, arrays: Sequence[Array] = ()) -> None:
         """Send a small value and arrays to a rank that polls, and return at once; nobody may change the arrays ever."""
@@ -125,6 +131,10 @@ class Alone:
         """Copy."""
         for (_, array), (_, place) in zip(sends, receives, strict=True):
             _bytes(place)[:] = _bytes(array)
+
+    def reaches_gpus(self) -> bool:
+        """Nothing is sent."""
+        return False
 
     def post(self, rank: int, value: Any, arrays: Sequence[Array] = ()) -> None:
         """Keep it."""
@@ -196,6 +206,10 @@ class Ranks:
             requests.append(self._comm.Isend([_bytes(array), kind], rank, _EXCHANGED))
         self._mpi.Request.Waitall(requests)
         requests.clear()
+
+    def reaches_gpus(self) -> bool:
+        """Ask MPI."""
+        return cuda_aware(self._mpi)
 
     def post(self, rank: int, value: Any, arrays: Sequence[Array] = ()) -> None:
         """Send the value with the arrays' types and shapes, and behind it the arrays."""
@@ -298,5 +312,10 @@ def _import() -> Any:
     return MPI
 
 
+def on_gpu(array: object) -> bool:
+    """Tell whether an array is in a GPU's memory, as all such arrays say that mpi4py takes."""
+    return hasattr(array, "__cuda_array_interface__")
+
+
 def _bytes(array: Array) -> Array:
-    return array.reshape(-1).view(np.uint8)
+    return array if on_gpu(array) else array.reshape(-1).view(np.uint8)

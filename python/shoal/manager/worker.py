@@ -14,6 +14,7 @@ import numpy as np
 from shoal.errors import StudyError
 from shoal.manager.record import Layers, Metrics
 from shoal.manager.snapshot import State
+from shoal.population.room import Room, host
 from shoal.search.protocol import Config
 from shoal.trainable import Trainable
 
@@ -70,6 +71,14 @@ class Worker(Protocol):
 
 class LocalWorker(Worker, Protocol):
     """Trains trials, and takes over states of trials that are elsewhere."""
+
+    def state(self, trial: int, room: Room = host) -> State:
+        """Return a copy of all that ``restore`` needs.
+
+        Args:
+            trial: Whose.
+            room: Gives memory for what may be large, where that can lie elsewhere than in the host's.
+        """
 
     def adopt(self, heir: int, config: Config, donor: int, donor_config: Config, state: State) -> Layers | None:
         """Replace the heir's state by one of a donor that need not be here; return what ``inherit`` says of the heir.
@@ -142,7 +151,7 @@ class TrainableWorker:
         """Nothing trains between calls."""
         return {}
 
-    def state(self, trial: int) -> State:
+    def state(self, trial: int, room: Room = host) -> State:  # noqa: ARG002  a user's arrays are the host's
         """Return copies of what it saves."""
         config, trainable = self._trials[trial]
         return blame(trial, config, "save()", lambda: _own(trainable.save()))

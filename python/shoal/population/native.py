@@ -16,8 +16,11 @@ Counters = _core.Counters
 Device = _core.Device
 DeviceArray = _core.DeviceArray
 Population = _core.Population
+device_memory = _core.device_memory
 devices = _core.devices
 has_cuda: bool = _core.has_cuda
+make_current = _core.make_current
+pinned_memory = _core.pinned_memory
 version: str = _core.__version__
 
 LOSSES = tuple(_core.Loss.__members__)

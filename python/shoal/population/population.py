@@ -15,6 +15,7 @@ from shoal import nn, rules
 from shoal.data import Dataset
 from shoal.population import arguments, files, hot, native
 from shoal.population.arguments import Rows
+from shoal.population.room import Block, Room, host
 
 Floats: TypeAlias = NDArray[np.float32]
 Counts: TypeAlias = NDArray[np.int64]
@@ -445,17 +446,35 @@ class Population:
         """Return the member's whole block: counters, weights, optimiser state. A view, or a copy if a GPU has it."""
         return self._built().state(arguments.row(member, self.members))
 
-    def load_state(self, member: int, state: bytes | bytearray | memoryview | NDArray[np.uint8]) -> None:
+    def copy_state(self, member: int, room: Room = host) -> Block:
+        """Return a copy of the member's whole block.
+
+        Args:
+            member: A row.
+            room: Returns memory for so many bytes: an array, or, if a GPU has the member, a
+                ``DeviceArray`` in its memory, for CuPy, PyTorch and JAX and for an MPI that is CUDA-aware.
+        """
+        core, row = self._built(), arguments.row(member, self.members)
+        block = room(core.state_bytes(row))
+        core.read_state(row, block)
+        return block
+
+    def load_state(
+        self, member: int, state: bytes | bytearray | memoryview | NDArray[np.uint8] | native.DeviceArray
+    ) -> None:
         """Overwrite a member's block by that of a member of the same structure; it trains on exactly from there.
 
         Raises:
-            ValueError: The size differs, or the counters in it cannot be right; the member stays as it was.
+            ValueError: The size differs, or the counters in it cannot be right, or it is in a GPU's memory and the
+                population is not; the member stays as it was.
         """
         core, row = self._built(), arguments.row(member, self.members)
+        place = f"state of member {row}"
+        block = state if isinstance(state, native.DeviceArray) else arguments.octets(state, place)
         try:
-            core.load_state(row, arguments.octets(state, f"state of member {row}"))
+            core.load_state(row, block)
         except ValueError as error:
-            raise ValueError(f"state of member {row}: {error}") from None
+            raise ValueError(f"{place}: {error}") from None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file with everything needed to train on exactly; a kill leaves the old file or the new.

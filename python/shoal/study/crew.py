@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from shoal.errors import StudyError
+from shoal.manager.cudaaware import SETTING
 from shoal.manager.follower import Follower
 from shoal.manager.followers import Followers
 from shoal.manager.journal import Event
@@ -23,6 +24,7 @@ from shoal.manager.supervised import SupervisingWorker
 from shoal.manager.transport import Transport
 from shoal.manager.worker import LocalWorker
 from shoal.population import devices
+from shoal.population.room import room
 from shoal.study.settings import Settings
 from shoal.study.task import Task
 
@@ -42,6 +44,7 @@ class View(NamedTuple):
     node: str
     cores: tuple[int, ...]
     gpus: tuple[GPU, ...]
+    direct: bool = False  # MPI reaches the GPUs
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Seat:
     device: str
     threads: int
     uuid: str = ""  # of a GPU
+    direct: bool = False  # states go from GPU to GPU; else through the host's memory
 
 
 def seats(transport: Transport, header: Event, device: str, threads: int | None) -> list[Seat]:
@@ -70,19 +74,21 @@ def seats(transport: Transport, header: Event, device: str, threads: int | None)
     for rank, said in enumerate(transport.gather(differ)):
         if said:
             raise StudyError(f"rank {rank} has another study than rank 0: {said}")
-    return assigned(transport.gather(_view(transport.node)), device, threads)
+    return assigned(transport.gather(_view(transport)), device, threads)
 
 
-def _view(node: str) -> View:
+def _view(transport: Transport) -> View:
     gpus = tuple(GPU(each.name, each.uuid) for each in devices() if each.name != "cpu")
-    return View(node, tuple(sorted(os.sched_getaffinity(0))), gpus)
+    direct = bool(gpus) and transport.reaches_gpus()
+    return View(transport.node, tuple(sorted(os.sched_getaffinity(0))), gpus, direct)
 
 
 def assigned(views: Sequence[View], device: str, threads: int | None) -> list[Seat]:
     """Return the seats of ranks with these views."""
     gpus = _own_gpus(views) if device in ("auto", "cuda") else [_named(each, device) for each in views]
+    direct = all(view.direct for view in views)  # one that is not sure is enough for trouble
     return [
-        Seat(each.node, gpu.name, threads or max(1, len(each.cores) // _sharing(views, each)), gpu.uuid)
+        Seat(each.node, gpu.name, threads or max(1, len(each.cores) // _sharing(views, each)), gpu.uuid, direct)
         for each, gpu in zip(views, gpus, strict=True)
     ]
 
@@ -121,14 +127,24 @@ def _taken(rank: int, view: View, holders: Mapping[str, int]) -> str:
     )
 
 
-def chart(seats: Sequence[Seat]) -> str:
-    """Return where the ranks are, a line for each node."""
+def chart(seats: Sequence[Seat], supervised: bool) -> str:
+    """Return where the ranks are, a line for each node, and how states go between GPUs."""
     lines = []
     for node in dict.fromkeys(seat.node for seat in seats):
         here = [(rank, seat) for rank, seat in enumerate(seats) if seat.node == node]
         told = ", ".join(f"{rank} on {_place(seat)} with {_threads(seat.threads)}" for rank, seat in here)
         lines.append(f"{node}: rank {told}")
+    if len(seats) > 1 and any(seat.uuid for seat in seats):
+        lines.append(_way(seats[0].direct, supervised))
     return "\n".join(lines)
+
+
+def _way(direct: bool, supervised: bool) -> str:
+    if supervised:
+        return "states go through the host's memory, beside training"
+    if direct:
+        return "states go from GPU to GPU: MPI is CUDA-aware"
+    return f"states go through pinned memory of the host: MPI does not say that it is CUDA-aware ({SETTING}=1 does)"
 
 
 def _place(seat: Seat) -> str:
@@ -146,8 +162,8 @@ def _threads(count: int) -> str:
 
 def ranked_worker(transport: Transport, task: Task, settings: Settings, seat: Seat) -> RankedWorker:
     """Return the worker that trains on all ranks, which all have the same manager."""
-    own = _own_worker(transport, task, settings, seat, partial=False)
-    return RankedWorker(own, transport, _rows(transport, task, settings), task.weight(settings.plan.unit))
+    own, blocks = _own_worker(transport, task, settings, seat, partial=False), room(seat.device, seat.direct)
+    return RankedWorker(own, transport, _rows(transport, task, settings), task.weight(settings.plan.unit), blocks)
 
 
 def follower(transport: Transport, task: Task, settings: Settings, seat: Seat, store: RankedStore | None) -> Follower:

@@ -63,7 +63,7 @@ def _settle(transport: Transport, setup: Setup, progress: Progress) -> tuple[Sea
     if transport.rank > 0:
         progress = False
     if progress is not False:
-        print(chart(places), file=sys.stderr)
+        print(chart(places, setup.settings.supervised(transport.size)), file=sys.stderr)
     store = None if setup.store is None else RankedStore(setup.store, transport)
     return places[transport.rank], store, progress
 

@@ -360,6 +360,11 @@ inline cudaError_t cudaFree(void* data) {
   std::free(data);
   return cudaSuccess;
 }
+inline cudaError_t cudaMallocHost(void** data, std::size_t bytes) {
+  *data = std::malloc(bytes);
+  return *data ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+inline cudaError_t cudaFreeHost(void* data) { return std::free(data), cudaSuccess; }
 inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   *free = emulation::memory_limit - emulation::memory_used;
   return *total = emulation::memory_limit, cudaSuccess;
