@@ -12,7 +12,7 @@ from mpi4py import MPI
 from shoal.cli import main
 from shoal.population import native
 from shoal.population.room import host
-from shoal.study import crew
+from shoal.study import seats
 
 _devices, _population = native.devices, native.population
 
@@ -30,6 +30,6 @@ def on_the_processor(*arguments, **options):
 
 if __name__ == "__main__":
     directory, uuid = Path(sys.argv[1]), sys.argv[2 + MPI.COMM_WORLD.rank]
-    native.devices = crew.devices = lambda: seen(uuid)
+    native.devices = seats.devices = lambda: seen(uuid)
     native.population, native.pinned_memory = on_the_processor, host
     main(["run", str(directory / "study.toml"), "--directory", str(directory / "run")])

@@ -1,6 +1,6 @@
 """One rank of a supervised study: it carries out what rank 0 tells it, and says which of its trials are trained.
 
-The thread that speaks to other ranks looks for messages, at most half a millisecond apart. What the worker does, which
+The thread that speaks to other ranks looks for messages, at most two milliseconds apart. What the worker does, which
 may be a user's code, runs beside it, and the core lets go of Python's lock while it trains: so a rank that trains still
 hears, and hands over states. Only what changes trials has to wait for the end of a training, so rank 0 tells that to
 ranks that do not train.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-_SHORT, _LONG = 50e-6, 500e-6  # seconds between two looks: at first, and where nothing comes
+_SHORT, _LONG = 50e-6, 2e-3  # seconds between two looks: at first, and where nothing comes
 
 
 def until(done: Callable[[], bool], look: Callable[[], bool]) -> None:

@@ -15,9 +15,10 @@ from shoal.manager.supervision import Ending, serve, supervise
 from shoal.manager.survival import outlive
 from shoal.manager.transport import Transport
 from shoal.manager.worker import Worker
-from shoal.study.crew import Seat, chart, follower, ranked_worker, seats, supervising_worker
+from shoal.study.crew import follower, ranked_worker, supervising_worker
 from shoal.study.progress import Progress, listener
 from shoal.study.result import Result
+from shoal.study.seats import Seat, chart, seats
 from shoal.study.setup import Setup
 
 

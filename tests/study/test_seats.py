@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from shoal.errors import StudyError
-from shoal.study.crew import GPU, Seat, View, assigned, chart
+from shoal.study.seats import GPU, Seat, View, assigned, chart
 
 CORES = tuple(range(8))
 
