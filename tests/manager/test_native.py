@@ -88,6 +88,37 @@ def test_all_donors_are_read_before_any_heir_is_written():
     np.testing.assert_array_equal(lent.state(1)["member"], before[0])
 
 
+def test_states_of_members_in_rows_are_copied_by_the_population_alone(monkeypatch):
+    lent = worker(4)
+    for trial in range(4):
+        lent.start(trial, CONFIG | {"lr": 0.1 / (trial + 1)})
+    lent.train(dict.fromkeys(range(4), 1))
+    before = [lent.state(trial)["member"] for trial in range(4)]
+    with monkeypatch.context() as patch:
+        for name in ("state", "load_state"):
+            patch.setattr(shoal.Population, name, lambda *_: pytest.fail("a state came to the host"))
+        lent.inherit([(0, 2, CONFIG | {"lr": 0.3}), (2, 0, CONFIG), (1, 3, CONFIG)], {})
+    for heir, donor in ((0, 2), (2, 0), (1, 3), (3, 3)):
+        np.testing.assert_array_equal(lent.state(heir)["member"], before[donor])
+    lent.train({0: 2})
+
+    population, _ = alone(0, CONFIG | {"lr": 0.3}, 0)
+    population.load_state(0, before[2])
+    population.train(TRAIN, epochs=1)
+    np.testing.assert_array_equal(lent.state(0)["member"], population.state(0))
+
+
+def test_donors_are_read_first_whether_in_rows_or_of_another_structure():
+    lent, wide = worker(3), CONFIG | {"width": 5}
+    for trial, config in enumerate([CONFIG, CONFIG, wide]):
+        lent.start(trial, config)
+    lent.train(dict.fromkeys(range(3), 1))
+    before = [lent.state(trial)["member"] for trial in range(3)]
+    lent.inherit([(0, 1, CONFIG), (1, 2, wide), (2, 0, CONFIG)], {})
+    for heir, donor in ((0, 1), (1, 2), (2, 0)):
+        np.testing.assert_array_equal(lent.state(heir)["member"], before[donor])
+
+
 def test_hot_values_change_in_place_and_the_layers_must_stay():
     lent = worker(1)
     lent.start(0, CONFIG)

@@ -113,15 +113,40 @@ class NativeWorker:
         member.loss, member.steps = float(state.get("loss", 0.0)), int(state.get("steps", 0))
 
     def inherit(self, moves: Sequence[tuple[int, int, Config]], origins: Mapping[int, State]) -> dict[int, Layers]:
-        """Replace each heir's state by its donor's, or by what fits of it where its config makes another structure."""
-        states = [origins[donor] if donor in origins else self.state(donor) for _, donor, _ in moves]
-        networks = [self._members[donor].network for _, donor, _ in moves]
+        """Replace each heir's state by its donor's, or by what fits of it where its config makes another structure.
+
+        Where both have rows and one structure, states are copied on the device, all of them together.
+        """
+        direct = [move for move in moves if move[1] not in origins and self._beside(*move)]
+        others = [move for move in moves if move not in direct]
+        states = [origins[donor] if donor in origins else self.state(donor) for _, donor, _ in others]
+        networks = [self._members[donor].network for _, donor, _ in others]
+        self._copy(direct)
         changed: dict[int, Layers] = {}
-        for (heir, _, config), network, state in zip(moves, networks, states, strict=True):
+        for (heir, _, config), network, state in zip(others, networks, states, strict=True):
             layers = self._adopt(heir, config, network, state)
             if layers is not None:
                 changed[heir] = layers
         return changed
+
+    def _beside(self, heir: int, donor: int, config: Config) -> bool:
+        """Whether both have rows, and one structure that stays with this config."""
+        members = [self._members[trial] for trial in (heir, donor)]
+        structures = {network.structure for network in (self._make(heir, config), *(m.network for m in members))}
+        return len(structures) == 1 and None not in [member.row for member in members]
+
+    def _copy(self, moves: Sequence[tuple[int, int, Config]]) -> None:
+        """Overwrite heirs by their donors, all in rows and of one structure each, in one call."""
+        if not moves:
+            return
+        heirs, donors = zip(*((self._members[heir], self._members[donor]) for heir, donor, _ in moves), strict=True)
+        seconds = [donor.seconds for donor in donors]  # before any changes: a donor may be an heir
+        sources, targets = ([m.row for m in members if m.row is not None] for members in (donors, heirs))
+        self._resident().copy(sources, targets)
+        for (_, _, config), heir, spent in zip(moves, heirs, seconds, strict=True):
+            self._change(heir, config, self._make(heir.trial, config))
+            heir.seconds = spent
+            self._forget_way(heir.trial)
 
     def adopt(self, heir: int, config: Config, donor: int, donor_config: Config, state: State) -> Layers | None:
         """Replace the heir's state by this one, or by what fits of it."""
