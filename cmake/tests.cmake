@@ -10,6 +10,7 @@ file(GLOB test_sources CONFIGURE_DEPENDS tests/cpp/*.cpp)
 add_executable(shoal_tests ${test_sources})
 target_include_directories(shoal_tests PRIVATE csrc tests/cpp tests/cpp/emulation)
 target_include_directories(shoal_tests SYSTEM PRIVATE ${DOCTEST_INCLUDE_DIR})
+target_compile_options(shoal_tests PRIVATE -Wno-unknown-pragmas)  # unroll, in kernels, is nvcc's
 target_link_libraries(shoal_tests PRIVATE shoal_core shoal_options)
 
 # The emulated GPU has no instruction set to choose, and its fibers are no threads; under a sanitizer they are slow.

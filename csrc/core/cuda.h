@@ -4,6 +4,7 @@
 
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -40,6 +41,16 @@ inline std::string text(const cudaUUID_t& uuid) {
     digits += kDigits[byte & 15];
   }
   return digits;
+}
+
+// Its number, by the name that devices() gives it.
+inline int device_number(const std::string& name) {
+  const int count = device_count();
+  for (int i = 0; i < count; ++i) {
+    if (name == "cuda:" + std::to_string(i)) return i;
+  }
+  throw DeviceError("there is no device \"" + name + "\"; this machine has " + std::to_string(count) +
+                    " CUDA devices that this build can use");
 }
 
 // Makes a device current on this thread for a scope.
@@ -99,6 +110,14 @@ class OwnedMemory {
 using Memory = OwnedMemory<cudaMalloc, cudaFree>;                // of the device that is current when it is made
 using PinnedMemory = OwnedMemory<cudaMallocHost, cudaFreeHost>;  // of the host, page-locked
 
+// Whether kernels on the device read it where it is: managed memory, or the device's own.
+inline bool is_on_device(const void* pointer, int device) {
+  cudaPointerAttributes attributes{};
+  check(cudaPointerGetAttributes(&attributes, pointer), "looking at a pointer");
+  return attributes.type == cudaMemoryTypeManaged ||
+         (attributes.type == cudaMemoryTypeDevice && attributes.device == device);
+}
+
 class Stream {
  public:
   Stream() { check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream"); }
@@ -119,5 +138,33 @@ class Stream {
  private:
   cudaStream_t stream_ = nullptr;
 };
+
+// Blocks of a kernel that the current device holds at once.
+template <class Launch>
+std::int64_t resident_blocks(void (*kernel)(Launch), int threads, std::size_t shared_bytes) {
+  int device = 0, processors = 0, blocks = 0;
+  check(cudaGetDevice(&device), "asking for the current device");
+  check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device), "reading the device's limits");
+  check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, threads, shared_bytes),
+        "asking how many blocks fit");
+  return std::int64_t{blocks} * processors;
+}
+
+// All blocks are on the device at once, so that they can wait for each other.
+template <class Launch>
+void start(void (*kernel)(Launch), Launch launch, std::int64_t blocks, int threads, std::size_t shared_bytes,
+           const Stream& stream) {
+  void* arguments[] = {&launch};
+  check(cudaLaunchCooperativeKernel(kernel, dim3(static_cast<unsigned>(blocks)), dim3(static_cast<unsigned>(threads)),
+                                    arguments, shared_bytes, stream.get()),
+        "starting a kernel");
+}
+
+// As many blocks as there is work for, or as the device holds.
+template <class Launch>
+void start_for(void (*kernel)(Launch), const Launch& launch, std::int64_t blocks, int threads, const Stream& stream) {
+  blocks = std::min(blocks, resident_blocks(kernel, threads, 0));
+  if (blocks > 0) start(kernel, launch, blocks, threads, 0, stream);
+}
 
 }  // namespace shoal::cuda

@@ -112,13 +112,10 @@ class CpuEngine final : public Engine {
 
   void inherit(const std::vector<Descent>& descents) override {
     std::map<const Member*, Buffer> before;  // parents that are heirs too: counters and floats
-    for (const Descent& d : descents) {
-      for (const Member* parent : {d.first, d.second}) {
-        if (before.contains(parent) || !is_overwritten(parent, descents)) continue;
-        Buffer saved(parent->block->size());
-        read(*parent, saved.data());
-        before.emplace(parent, std::move(saved));
-      }
+    for (const Member* parent : overwritten(descents)) {
+      Buffer saved(parent->block->size());
+      read(*parent, saved.data());
+      before.emplace(parent, std::move(saved));
     }
     const auto block = [&](const Member* parent) {
       const auto saved = before.find(parent);

@@ -95,16 +95,12 @@ class CudaEngine final : public Engine {
   void inherit(const std::vector<Descent>& descents) override {
     const Current current(device_);
     std::map<const Member*, std::shared_ptr<std::byte>> before;  // floats of parents that are heirs too
-    std::vector<CrossRows> saves, rows;
+    std::vector<CrossRows> rows;
     std::vector<Counters> counters;
-    for (const Descent& d : descents) {
-      for (const Member* parent : {d.first, d.second}) {
-        if (before.contains(parent) || !is_overwritten(parent, descents)) continue;
-        auto saved = with_room([&] { return pool_->take(bytes_of(parent->floats)); });
-        saves.push_back(cross_rows({parent, parent, d.heir}, parent->parameters(), parent->parameters()));
-        saves.back().heir = reinterpret_cast<float*>(saved.get());
-        before.emplace(parent, std::move(saved));
-      }
+    for (const Member* parent : overwritten(descents)) {
+      auto saved = with_room([&] { return pool_->take(bytes_of(parent->floats)); });
+      rows.push_back(copy_row(*parent, reinterpret_cast<float*>(saved.get())));
+      before.emplace(parent, std::move(saved));
     }
     const auto floats = [&](const Member* parent) {
       const auto saved = before.find(parent);
@@ -114,11 +110,7 @@ class CudaEngine final : public Engine {
       rows.push_back(cross_rows(d, floats(d.first), floats(d.second)));
       counters.push_back(d.first->counters());
     }
-    with_room([&] {
-      auto* const on_device = rooms_[0].jobs.take<CrossRows>(saves.size() + rows.size());
-      cross(saves, on_device);
-      cross(rows, on_device + saves.size());
-    });
+    with_room([&] { cross(rows, before.size()); });
     stream_.wait();
     for (std::size_t i = 0; i < descents.size(); ++i) descents[i].heir->counters() = counters[i];
   }
@@ -293,30 +285,27 @@ class CudaEngine final : public Engine {
   // Blocks of a kernel that the device holds at once.
   template <class Launch>
   std::int64_t blocks_of(void (*kernel)(Launch), std::size_t shared_bytes) const {
-    int resident = 0;
-    check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, kThreads, shared_bytes),
-          "asking how many blocks fit");
-    return std::int64_t{resident} * processors_;
+    return resident_blocks(kernel, kThreads, shared_bytes);
   }
 
-  // One launch for all rows; their list goes to `on_device`.
-  void cross(const std::vector<CrossRows>& rows, CrossRows* on_device) {
+  // One transfer and one launch for all rows; the first `saves` of them are done before the others.
+  void cross(const std::vector<CrossRows>& rows, std::size_t saves) {
     std::int64_t longest = 0;
-    for (const CrossRows& row : rows) longest = std::max(longest, row.parameters);
+    for (const CrossRows& row : rows) longest = std::max(longest, row.parameters / 4);
     const std::int64_t pieces = (longest + kCrossPiece - 1) / kCrossPiece;
     if (pieces == 0) return;
+    auto* const on_device = rooms_[0].jobs.take<CrossRows>(rows.size());
+    auto* const arrivals = rooms_[0].control.take<unsigned>(1);
     stream_.copy(rows.data(), rows.size() * sizeof(CrossRows), on_device);
+    if (saves > 0) stream_.zero(arrivals, sizeof(unsigned));
     const auto count = static_cast<std::int64_t>(rows.size());
-    start_blocks(cross_kernel, CrossLaunch{on_device, count, pieces}, count * pieces, 0);
+    start_blocks(cross_kernel, CrossLaunch{on_device, static_cast<std::int64_t>(saves), count, pieces, arrivals},
+                 count * pieces, 0);
   }
 
   template <class Launch>
   void start_exactly(void (*kernel)(Launch), const Launch& launch, std::int64_t count, std::size_t shared_bytes) {
-    const auto blocks = static_cast<unsigned>(count);
-    Launch copy = launch;
-    void* arguments[] = {&copy};
-    check(cudaLaunchCooperativeKernel(kernel, dim3(blocks), dim3(kThreads), arguments, shared_bytes, stream_.get()),
-          "starting a kernel");
+    cuda::start(kernel, launch, count, kThreads, shared_bytes, stream_);
   }
 
   void prepare(const TrainContext& context, TrainBatch& batch, Room& room);
@@ -465,15 +454,7 @@ void copy_to_host(const void* device, std::size_t bytes, void* to) {
 }
 
 std::unique_ptr<Engine> make_cuda_engine(Loss loss, const std::string& device) {
-  const int count = cuda::device_count();
-  int number = -1;
-  for (int i = 0; i < count; ++i) {
-    if (device == "cuda:" + std::to_string(i)) number = i;
-  }
-  if (number < 0) {
-    throw DeviceError("there is no device \"" + device + "\"; this machine has " + std::to_string(count) +
-                      " CUDA devices that this build can use");
-  }
+  const int number = cuda::device_number(device);
   const cuda::Current current(number);
   return std::make_unique<cuda::CudaEngine>(loss, number);
 }

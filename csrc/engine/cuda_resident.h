@@ -75,16 +75,10 @@ class ResidentData {
  private:
   template <class T>
   const T* resident(const T* from, std::int64_t count, const Stream& stream) {
-    if (!from || on_device(from)) return from;
+    if (!from || is_on_device(from, device_)) return from;
     copies_.emplace_back(static_cast<std::size_t>(count) * sizeof(T));
     stream.copy(from, copies_.back().size(), copies_.back().data());
     return copies_.back().as<T>();
-  }
-  bool on_device(const void* pointer) const {
-    cudaPointerAttributes attributes{};
-    check(cudaPointerGetAttributes(&attributes, pointer), "looking at a pointer");
-    return attributes.type == cudaMemoryTypeManaged ||
-           (attributes.type == cudaMemoryTypeDevice && attributes.device == device_);
   }
 
   std::uint64_t identity_;

@@ -1,8 +1,16 @@
 #include "engine/rows.h"
 
-#include <algorithm>
+#include <unordered_set>
 
 namespace shoal {
+namespace {
+
+// Its parameters, and each of the optimiser's slots.
+std::int64_t arrays_of(const Member& member) {
+  return member.program->parameters > 0 ? member.floats / member.program->parameters : 0;
+}
+
+}  // namespace
 
 CrossRows cross_rows(const Descent& descent, const float* first, const float* second) {
   const Member& heir = *descent.heir;
@@ -10,10 +18,21 @@ CrossRows cross_rows(const Descent& descent, const float* first, const float* se
           .second = second,
           .heir = heir.parameters(),
           .parameters = heir.program->parameters,
-          .arrays = heir.program->parameters > 0 ? heir.floats / heir.program->parameters : 0,
+          .arrays = arrays_of(heir),
           .share = descent.share,
           .key = heir.key,
           .step = static_cast<std::uint32_t>(heir.counters().step)};
+}
+
+CrossRows copy_row(const Member& member, float* to) {
+  return {.first = member.parameters(),
+          .second = member.parameters(),
+          .heir = to,
+          .parameters = member.program->parameters,
+          .arrays = arrays_of(member),
+          .share = 0,
+          .key = member.key,
+          .step = 0};
 }
 
 std::vector<MutateLayer> mutate_layers(const Member& member, double scale) {
@@ -36,8 +55,16 @@ std::vector<MutateLayer> mutate_layers(const Member& member, double scale) {
   return layers;
 }
 
-bool is_overwritten(const Member* parent, const std::vector<Descent>& descents) {
-  return std::any_of(descents.begin(), descents.end(), [&](const Descent& d) { return d.heir == parent; });
+std::vector<const Member*> overwritten(const std::vector<Descent>& descents) {
+  std::unordered_set<const Member*> heirs, found;
+  std::vector<const Member*> parents;
+  for (const Descent& d : descents) heirs.insert(d.heir);
+  for (const Descent& d : descents) {
+    for (const Member* parent : {d.first, d.second}) {
+      if (heirs.contains(parent) && found.insert(parent).second) parents.push_back(parent);
+    }
+  }
+  return parents;
 }
 
 }  // namespace shoal

@@ -20,10 +20,13 @@ struct Descent {
 // `first` and `second` are where the parents' floats are, or were saved to.
 CrossRows cross_rows(const Descent& descent, const float* first, const float* second);
 
+// A copy of all its floats.
+CrossRows copy_row(const Member& member, float* to);
+
 // The layers with weights, by number; a normalisation's running statistics are none.
 std::vector<MutateLayer> mutate_layers(const Member& member, double scale);
 
-// Whether a member is a parent and an heir too, so that its floats must be saved before any are written.
-bool is_overwritten(const Member* parent, const std::vector<Descent>& descents);
+// The parents that are heirs too, each once: their floats must be saved before any are written.
+std::vector<const Member*> overwritten(const std::vector<Descent>& descents);
 
 }  // namespace shoal

@@ -22,10 +22,15 @@ struct CrossRows {
   std::uint32_t step;
 };
 
+// The draws of the weights from 4 quad on.
+SHOAL_HD SHOAL_INLINE std::array<std::uint32_t, 4> cross_draws(const CrossRows& f, std::int64_t quad) {
+  return philox({static_cast<std::uint32_t>(quad), 0, f.step, stream(Purpose::crossover)}, f.key);
+}
+
 // The weights from 4 quad on, at most four.
-SHOAL_HD SHOAL_INLINE void cross_quad(const CrossRows& f, std::int64_t quad) {
+SHOAL_INLINE void cross_quad(const CrossRows& f, std::int64_t quad) {
   std::array<std::uint32_t, 4> words{};
-  if (f.share > 0) words = philox({static_cast<std::uint32_t>(quad), 0, f.step, stream(Purpose::crossover)}, f.key);
+  if (f.share > 0) words = cross_draws(f, quad);
   for (std::int64_t s = 0; s < f.arrays; ++s) {
     for (std::int64_t j = 0; j < 4 && 4 * quad + j < f.parameters; ++j) {
       const std::int64_t at = s * f.parameters + 4 * quad + j;

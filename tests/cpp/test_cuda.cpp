@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <cuda_runtime.h>
+#include "kernels/rows_cuda.h"
 #include "pictures.h"
 #include "shoal/device.h"
 #include "shoal/error.h"
@@ -226,6 +227,65 @@ TEST_CASE("cuda: heirs of two parents and disturbed members have the CPU's bits"
   for (std::int64_t row = 0; row < 5; ++row) CHECK(state(gpu, row) == state(cpu, row));
   CHECK(state(cpu, 3) != state(cpu, 4));
   CHECK_THROWS_AS(gpu.crossover({0, 0}, {1, 1}, {2, 2}, 0.5), InvalidArgument);
+}
+
+TEST_CASE("cuda: an exploit of the whole population is one transfer and one launch") {
+  const Network network{{layer::dense(20), layer::tanh(), layer::dense(2)}};
+  Population p = population("cuda:0", {5, 4}, Optimizer::adam);
+  std::vector<std::int64_t> rows, next, last;
+  for (std::uint32_t id = 0; id < 12; ++id) {
+    rows.push_back(p.add(network, rates(0.01f, 8), id));
+    next.push_back((rows.back() + 1) % 12);
+    last.push_back((rows.back() + 11) % 12);
+  }
+  struct Count {
+    int launches = emulation::launches, copies = emulation::copies;
+    void check() const {
+      CHECK(emulation::launches - launches == 1);
+      CHECK(emulation::copies - copies == 1);
+    }
+  };
+  const Bytes first = state(p, 0);
+  Count at_first;
+  p.copy({9, 10, 11}, {0, 1, 2});
+  at_first.check();
+  CHECK(state(p, 0) == state(p, 9));
+  Count in_a_circle;
+  p.copy(rows, next);  // each is a parent and an heir
+  in_a_circle.check();
+  CHECK(state(p, 1) == state(p, 10));
+  CHECK(state(p, 0) != first);
+  Count crossed;
+  p.crossover(rows, next, last, 0.5);
+  crossed.check();
+  Count mutated;
+  p.mutate(rows, 0.1);
+  mutated.check();
+}
+
+// The barrier between the copies of parents and the heirs is needed: without it an heir may read what is not there yet.
+TEST_CASE("cuda: parents are kept before any heir is written") {
+  constexpr std::int64_t kFloats = 64;
+  const auto swapped = [&](std::int64_t saves) {
+    alignas(16) float a[kFloats], b[kFloats], one[kFloats], two[kFloats];
+    std::fill_n(a, kFloats, 1.0f);
+    std::fill_n(b, kFloats, 2.0f);
+    std::fill_n(one, kFloats, 0.0f);
+    std::fill_n(two, kFloats, 0.0f);
+    const auto row = [&](const float* from, float* to) { return CrossRows{from, from, to, kFloats, 1, 0, {}, 0}; };
+    const CrossRows rows[] = {row(a, one), row(b, two), row(two, a), row(one, b)};
+    unsigned arrivals = 0;
+    const cuda::CrossLaunch launch{rows, saves, 4, 1, &arrivals};
+    emulation::launch(dim3(4), dim3(cuda::kThreads), 0, [&] { cuda::cross_kernel(launch); });
+    return a[5] == 2 && b[5] == 1;
+  };
+  int wrong = 0;
+  for (emulation::seed = 1; emulation::seed < 9; ++emulation::seed) {
+    CHECK(swapped(2));
+    wrong += !swapped(0);
+  }
+  emulation::seed = 1;
+  CHECK(wrong > 0);
 }
 
 TEST_CASE("cuda: a member that diverges stops, and the others do not notice") {

@@ -54,6 +54,16 @@ void unwritten(const Arguments& a) {
   a.out[threadIdx.x] = shared_memory()[threadIdx.x];
 }
 
+// Each lane's place among those with odd numbers, by the lane above.
+void votes(const Arguments& a) {
+  const auto lane = static_cast<int>(threadIdx.x % 32);
+  if (a.mistake && lane == 9) return;
+  const unsigned odd = __ballot_sync(~0u, lane % 2 == 1);
+  const int place = __builtin_popcount(odd & ((2u << lane) - 1));
+  a.out[threadIdx.x] =
+      static_cast<float>(100 * __ffs(static_cast<int>(odd)) + __shfl_sync(~0u, place, (lane + 1) % 32));
+}
+
 void sums(const Arguments& a) { a.out[threadIdx.x] = warp_sum(static_cast<float>(threadIdx.x)); }
 
 }  // namespace
@@ -91,6 +101,15 @@ TEST_CASE("emulation: a launch that no device could hold is refused") {
 TEST_CASE("emulation: shuffles are lane for lane") {
   const std::vector<float> got = run(sums, false);
   for (std::size_t i = 0; i < 64; ++i) CHECK(got[i] == (i < 32 ? 496 : 1520));
+}
+
+TEST_CASE("emulation: votes and broadcasts are those of a warp, and need all its lanes") {
+  const std::vector<float> got = run(votes, false);
+  for (std::size_t i = 0; i < 64; ++i) {
+    const std::size_t above = (i + 1) % 32;
+    CHECK(got[i] == static_cast<float>(200 + (above + 1) / 2));
+  }
+  CHECK_THROWS_AS(run(votes, true), Fault);
 }
 
 TEST_CASE("emulation: a divider divides") {

@@ -9,6 +9,7 @@ from tests.mpi.ranks import needs_mpi, on_ranks
 from tests.population.samples import LARGE, TINY, blocks, labelled, regression
 
 from shoal import Population, Study, devices, nn, search
+from shoal.manager.native import NativeWorker
 from shoal.population import native
 from shoal.population.room import room
 from shoal.space import Choice, Float
@@ -155,6 +156,23 @@ def test_states_go_from_gpu_to_gpu():
         assert sum(each["on_gpu"] for each in ranks) == (crossed if aware else 0)
         stories |= {each["story"] for each in ranks}
     assert len(stories) == 1
+
+
+def test_the_exploit_of_a_study_stays_on_the_gpu(monkeypatch):
+    configs = {trial: {"lr": 0.01 * (trial + 1)} for trial in range(4)}
+    options = {"optimizer": "adam", "loss": "cross_entropy", "seed": 2, "device": "cuda"}
+    worker = NativeWorker(
+        lambda config: TINY, labelled(80), labelled(40, seed=1), rows=4, unit="steps", options=options
+    )
+    for trial, config in configs.items():
+        worker.start(trial, config)
+    worker.train(dict.fromkeys(configs, 3))
+    before = [worker.state(trial)["member"].tobytes() for trial in configs]
+    with monkeypatch.context() as patch:
+        for name in ("state", "load_state"):
+            patch.setattr(Population, name, lambda *_: pytest.fail("a state came to the host"))
+        worker.inherit([(0, 3, {"lr": 0.1}), (1, 0, {"lr": 0.2})], {})
+    assert [worker.state(trial)["member"].tobytes() for trial in configs] == [before[i] for i in (3, 0, 2, 3)]
 
 
 def test_a_study_runs(tmp_path):

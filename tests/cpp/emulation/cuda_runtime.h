@@ -25,7 +25,7 @@
 #include <utility>
 #include <vector>
 
-#define __global__
+#define __global__ inline  // kernels in headers may come into several files
 #define __device__
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
@@ -55,6 +55,7 @@ inline constexpr std::uint32_t kUnwritten = 0x7FBADBADu;  // a NaN
 inline std::uint64_t seed = 1;  // of the order of fibers
 inline int devices = 1;         // that the machine seems to have
 inline std::size_t memory_limit = std::size_t{8} << 30, memory_used = 0;
+inline int launches = 0, copies = 0;  // so far: of kernels; of memory, to or from a device or within it
 
 enum class Wait { none, block, warp, done };
 
@@ -245,6 +246,33 @@ T __shfl_xor_sync(unsigned, T value, int mask) {
 }
 
 template <class T>
+T __shfl_sync(unsigned, T value, int lane) {
+  static_assert(sizeof(T) <= sizeof(std::uint64_t));
+  emulation::Thread& mine = emulation::self();
+  std::memcpy(&mine.exchange, &value, sizeof(T));
+  __syncwarp();
+  const unsigned first = static_cast<unsigned>(mine.index.x) / emulation::kWarpSize * emulation::kWarpSize;
+  T theirs;
+  std::memcpy(&theirs, &mine.block->threads[first + static_cast<unsigned>(lane)].exchange, sizeof(T));
+  __syncwarp();
+  return theirs;
+}
+
+inline unsigned __ballot_sync(unsigned, bool vote) {
+  emulation::Thread& mine = emulation::self();
+  mine.exchange = vote;
+  __syncwarp();
+  const unsigned first = static_cast<unsigned>(mine.index.x) / emulation::kWarpSize * emulation::kWarpSize;
+  unsigned votes = 0;
+  for (unsigned lane = 0; lane < emulation::kWarpSize; ++lane)
+    votes |= static_cast<unsigned>(mine.block->threads[first + lane].exchange) << lane;
+  __syncwarp();
+  return votes;
+}
+
+inline int __ffs(int bits) { return bits == 0 ? 0 : std::countr_zero(static_cast<unsigned>(bits)) + 1; }
+
+template <class T>
 T atomicAdd(T* to, T value) {
   return std::exchange(*to, *to + value);
 }
@@ -377,6 +405,7 @@ inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, c
   return cudaSuccess;
 }
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t) {
+  ++emulation::copies;
   std::memmove(to, from, bytes);
   return cudaSuccess;
 }
@@ -389,6 +418,7 @@ inline cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaS
 }
 inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) { return *stream = nullptr, cudaSuccess; }
 inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int bytes) {
@@ -405,6 +435,7 @@ cudaError_t cudaLaunchCooperativeKernel(void (*kernel)(Argument), dim3 grid, dim
   int fit = 0;
   cudaOccupancyMaxActiveBlocksPerMultiprocessor(&fit, kernel, static_cast<int>(block.x), shared_bytes);
   if (grid.x > static_cast<unsigned>(fit * emulation::kProcessors)) return cudaErrorCooperativeLaunchTooLarge;
+  ++emulation::launches;
   const auto& argument = *static_cast<const std::remove_const_t<Argument>*>(arguments[0]);
   emulation::launch(grid, block, shared_bytes, [&] { kernel(argument); });
   return cudaSuccess;
