@@ -31,6 +31,7 @@ void bind_network(py::module_& module);
 void bind_optimizer(py::module_& module);
 void bind_dataset(py::module_& module);
 void bind_device_array(py::module_& module);
+void bind_device_view(py::module_& module);
 void bind_population(py::module_& module);
 void bind_curves(py::module_& module);
 
@@ -38,6 +39,7 @@ void bind_curves(py::module_& module);
 struct ArrayDataset {
   py::object x, scale, shift, labels, targets;
   Dataset view;
+  int device = -1;  // the GPU in whose memory some of them are; -1: none
 };
 
 }  // namespace shoal::bindings

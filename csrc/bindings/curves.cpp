@@ -1,34 +1,53 @@
 #include "shoal/curves.h"
 
 #include <string>
+#include <utility>
+#include <variant>
 
 #include "bindings.h"
+#include "device_view.h"
 #include "shoal/error.h"
 
 namespace shoal::bindings {
 namespace {
 
-Curves rows_of(const Array<double>& curves, const char* name) {
-  require(curves.ndim() == 2, std::string(name) + " must have two axes, (curves, points)");
-  return {curves.shape(0), curves.data()};
+using CurveArray = std::variant<Array<double>, DeviceView>;
+
+struct CurveSet {
+  Curves curves;
+  std::int64_t points;
+};
+
+CurveSet curves_of(const CurveArray& array, const std::string& device, const std::string& name) {
+  if (const auto* const host = std::get_if<Array<double>>(&array)) {
+    require(host->ndim() == 2, name + " must have two axes, (curves, points)");
+    return {{host->shape(0), host->data()}, host->shape(1)};
+  }
+  const auto& view = std::get<DeviceView>(array);
+  require(view.device_name() == device, name + " are in the memory of " + view.device_name() + ", device is " + device);
+  require(view.shape.size() == 2, name + " must have two axes, (curves, points)");
+  require(view.as<double>("float64"), name + " must be float64, got " + view.type);
+  return {{view.shape[0], view.as<double>("float64")}, view.shape[1]};
 }
 
-py::tuple nearest(const Array<double>& curves, const Array<double>& library, Distance distance, std::int64_t neighbours,
-                  int threads) {
-  NearestCurves task{.distance = distance,
-                     .points = 0,
-                     .queries = rows_of(curves, "curves"),
-                     .stored = rows_of(library, "library"),
-                     .neighbours = neighbours,
-                     .threads = threads};
-  task.points = curves.shape(1);
-  require(library.shape(1) == task.points, "library has " + std::to_string(library.shape(1)) +
-                                               " points, expected as many as curves, " + std::to_string(task.points));
+py::tuple nearest(const CurveArray& curves, const CurveArray& library, Distance distance, std::int64_t neighbours,
+                  int threads, std::string device) {
+  const auto [queries, points] = curves_of(curves, device, "curves");
+  const auto [stored, stored_points] = curves_of(library, device, "library");
+  require(stored_points == points, "library has " + std::to_string(stored_points) +
+                                       " points, expected as many as curves, " + std::to_string(points));
   require(neighbours >= 1, "neighbours must be >= 1, got " + std::to_string(neighbours));
-  Array<std::int64_t> index({task.queries.count, neighbours});
-  Array<double> distances({task.queries.count, neighbours});
-  task.index = index.mutable_data();
-  task.distances = distances.mutable_data();
+  Array<std::int64_t> index({queries.count, neighbours});
+  Array<double> distances({queries.count, neighbours});
+  const NearestCurves task{.distance = distance,
+                           .points = points,
+                           .queries = queries,
+                           .stored = stored,
+                           .neighbours = neighbours,
+                           .threads = threads,
+                           .index = index.mutable_data(),
+                           .distances = distances.mutable_data(),
+                           .device = std::move(device)};
   {
     py::gil_scoped_release unlocked;
     nearest_curves(task);
@@ -46,7 +65,7 @@ void bind_curves(py::module_& module) {
       .value("cosine", Distance::cosine)
       .value("scaled", Distance::scaled);
   module.def("nearest_curves", &nearest, py::arg("curves").noconvert(), py::arg("library").noconvert(),
-             py::arg("distance"), py::arg("neighbours"), py::arg("threads") = 0);
+             py::arg("distance"), py::arg("neighbours"), py::arg("threads") = 0, py::arg("device") = "cpu");
 }
 
 }  // namespace shoal::bindings

@@ -2,30 +2,13 @@
 
 #include <utility>
 
+#include "dlpack.h"
 #include "engine/engine.h"
 #include "shoal/device.h"
 #include "shoal/error.h"
 
 namespace shoal::bindings {
 namespace {
-
-// The memory layout that the DLPack project fixes for exchange between libraries (its dlpack.h, version 0.8).
-struct DlTensor {
-  void* data;
-  std::int32_t device_type, device_id;
-  std::int32_t dimensions;
-  std::uint8_t type_code, type_bits;
-  std::uint16_t type_lanes;
-  std::int64_t *shape, *strides;
-  std::uint64_t byte_offset;
-};
-struct DlManagedTensor {
-  DlTensor tensor;
-  void* context;
-  void (*free)(DlManagedTensor*);
-};
-constexpr std::int32_t kCuda = 2;
-constexpr std::uint8_t kUnsigned = 1, kFloat = 2;
 
 // Lives until the library that took it is done with it.
 struct Exported {

@@ -26,8 +26,9 @@ PYBIND11_MODULE(_core, module) {
   bind_device(module);
   bind_network(module);
   bind_optimizer(module);
-  bind_dataset(module);
   bind_device_array(module);
+  bind_device_view(module);
+  bind_dataset(module);
   bind_population(module);
   bind_curves(module);
 }

@@ -83,8 +83,17 @@ py::dict inherit(Population& population, std::int64_t source, std::int64_t targe
   return layers;
 }
 
+// The engine reads the data where they are.
+void check_reach(const Population& population, const ArrayDataset& data) {
+  if (data.device < 0 || data.device == population.device_number()) return;
+  const int own = population.device_number();
+  throw InvalidArgument("the data are in the memory of cuda:" + std::to_string(data.device) +
+                        ", the population is on " + (own < 0 ? "the CPU" : "cuda:" + std::to_string(own)));
+}
+
 Array<double> fit(Population& population, const ArrayDataset& data, const Array<std::int64_t>& steps,
                   std::int64_t record) {
+  check_reach(population, data);
   require(steps.size() == population.size(), "steps has " + std::to_string(steps.size()) +
                                                  " entries, expected one per member, " +
                                                  std::to_string(population.size()));
@@ -100,6 +109,7 @@ Array<double> fit(Population& population, const ArrayDataset& data, const Array<
 
 // By name: loss; accuracy of labels; correlation and r2 of targets.
 py::dict evaluate(Population& population, const ArrayDataset& data, const std::vector<std::int64_t>& rows) {
+  check_reach(population, data);
   const auto size = static_cast<py::ssize_t>(rows.size());
   py::dict scores;
   const auto take = [&](const char* name) {
@@ -118,6 +128,7 @@ py::dict evaluate(Population& population, const ArrayDataset& data, const std::v
 }
 
 Array<float> predict(Population& population, const ArrayDataset& data, std::int64_t row) {
+  check_reach(population, data);
   Array<float> outputs({data.view.samples, population.outputs(row)});
   float* out = outputs.mutable_data();
   py::gil_scoped_release unlocked;

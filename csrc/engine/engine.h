@@ -37,6 +37,10 @@ class Engine {
 std::unique_ptr<Engine> make_cpu_engine(Loss loss, int threads);
 std::vector<Device> cuda_devices();  // none without a driver, or with a build without CUDA
 void copy_to_host(const void* device, std::size_t bytes, void* to);
+// Of memory that another library has on a GPU. All work given to the device so far has ended when it returns.
+void synchronise(int device);
+int device_of(const void* pointer);  // its number; throws InvalidArgument where it is in no GPU's memory
+bool finite_on_device(const float* values, std::int64_t count, int device);
 // `device`: "cuda:0", ... Throws DeviceError where there is no such device, or no CUDA in this build.
 std::unique_ptr<Engine> make_cuda_engine(Loss loss, const std::string& device);
 

@@ -5,17 +5,20 @@
 namespace shoal {
 namespace {
 
-[[noreturn]] void refuse() { throw DeviceError("this build of shoal has no CUDA"); }
+[[noreturn]] void no_cuda() { throw DeviceError("this build of shoal has no CUDA"); }
 
 }  // namespace
 
 bool has_cuda() { return false; }
 std::vector<Device> cuda_devices() { return {}; }
 
-void copy_to_host(const void*, std::size_t, void*) { refuse(); }
-std::shared_ptr<std::byte> device_memory(int, std::size_t) { refuse(); }
-std::shared_ptr<std::byte> pinned_memory(std::size_t) { refuse(); }
-void make_current(int) { refuse(); }
+void copy_to_host(const void*, std::size_t, void*) { no_cuda(); }
+void synchronise(int) { no_cuda(); }
+int device_of(const void*) { no_cuda(); }
+bool finite_on_device(const float*, std::int64_t, int) { no_cuda(); }
+std::shared_ptr<std::byte> device_memory(int, std::size_t) { no_cuda(); }
+std::shared_ptr<std::byte> pinned_memory(std::size_t) { no_cuda(); }
+void make_current(int) { no_cuda(); }
 
 std::unique_ptr<Engine> make_cuda_engine(Loss, const std::string& device) {
   throw DeviceError("there is no device \"" + device + "\": this build of shoal has no CUDA");

@@ -40,7 +40,7 @@ void CurveExtent::look(const Curves& curves, std::int64_t points) {
     masked |= size != size;
     largest = std::max(largest, size);  // largest where size is NaN
   }
-  require(largest < kInfinity, "curves must be finite, or NaN where a point is missing; one has an infinite value");
+  require(largest < kInfinity, kInfiniteCurve);
 }
 
 CurveRows::CurveRows(const Curves& curves, std::int64_t points, bool masked, ThreadPool& pool)

@@ -14,6 +14,9 @@ namespace shoal {
 
 inline bool is_angle(Distance d) { return d == Distance::cosine || d == Distance::scaled; }
 
+inline constexpr const char* kInfiniteCurve =
+    "curves must be finite, or NaN where a point is missing; one has an infinite value";
+
 // All that the curves of one call have in common.
 struct CurveExtent {
   double largest = 0;   // absolute value

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "evolve/cuda_curves.h"
 #include "evolve/curve_frame.h"
 #include "evolve/curve_rows.h"
 #include "kernels/kernels.h"
@@ -205,11 +206,12 @@ int useful_threads(const NearestCurves& task) {
 void nearest_curves(const NearestCurves& task) {
   require(task.neighbours >= 1, "neighbours must be >= 1, got " + std::to_string(task.neighbours));
   require(task.threads >= 0, "threads must be >= 0 (0: all cores), got " + std::to_string(task.threads));
+  std::fill_n(task.index, task.queries.count * task.neighbours, -1);
+  std::fill_n(task.distances, task.queries.count * task.neighbours, kInfinity);
+  if (task.device != "cpu") return nearest_curves_on_gpu(task);
   CurveExtent extent;
   extent.look(task.queries, task.points);
   extent.look(task.stored, task.points);
-  std::fill_n(task.index, task.queries.count * task.neighbours, -1);
-  std::fill_n(task.distances, task.queries.count * task.neighbours, kInfinity);
   if (task.queries.count == 0 || task.stored.count == 0) return;
   ThreadPool pool(useful_threads(task));
   Search(task, extent, pool).run();

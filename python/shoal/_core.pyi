@@ -110,16 +110,29 @@ class Hyperparameters:
     augment_pad: int
     augment_flip: bool
 
+class DeviceView:
+    def __init__(self, array: object) -> None: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def device(self) -> str: ...
+    def finite(self) -> bool: ...
+    def to_host(self) -> NDArray[Any]: ...
+
+def on_gpu(array: object) -> bool: ...
+
 class Dataset:
     def __init__(
         self,
         shape: Sequence[int],
-        x: NDArray[Any],
+        x: NDArray[Any] | DeviceView,
         scale: NDArray[np.float32] | None = None,
         shift: NDArray[np.float32] | None = None,
         *,
-        labels: NDArray[np.int32] | None = None,
-        targets: NDArray[np.float32] | None = None,
+        labels: NDArray[np.int32] | DeviceView | None = None,
+        targets: NDArray[np.float32] | DeviceView | None = None,
         outputs: int = 0,
         identity: int | None = None,
     ) -> None: ...
@@ -205,5 +218,10 @@ class Distance:
     scaled: ClassVar[Distance]
 
 def nearest_curves(
-    curves: NDArray[np.float64], library: NDArray[np.float64], distance: Distance, neighbours: int, threads: int = 0
+    curves: NDArray[np.float64] | DeviceView,
+    library: NDArray[np.float64] | DeviceView,
+    distance: Distance,
+    neighbours: int,
+    threads: int = 0,
+    device: str = "cpu",
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]: ...

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from shoal.errors import DeviceError
 from shoal.search.curves import DISTANCES, Library, nearest
 
 Floats = NDArray[np.float64]
@@ -63,6 +64,20 @@ def check(curves: Floats, library: Floats, distance: str, neighbours: int, toler
     their = np.take_along_axis(np.pad(want, ((0, 0), (0, 1)), constant_values=np.inf), rows, axis=1)
     np.testing.assert_allclose(distances, their, rtol=1e-12, atol=tolerance)
     assert all(len({*row} - {-1}) == (row >= 0).sum() for row in rows)
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    curves = learning(3, 5, seed=0)
+    with pytest.raises(DeviceError, match='there is no device "cuda:99"'):
+        nearest(curves, curves, device="cuda:99")
+    rows, _ = nearest(curves, curves, device="cpu")
+    assert rows[:, 0].tolist() == [0, 1, 2]
+
+
+def test_a_function_of_your_own_needs_the_cpu() -> None:
+    curves = learning(3, 5, seed=0)
+    with pytest.raises(ValueError, match="a function needs curves and device on the CPU, got device cuda:0"):
+        nearest(curves, curves, distance=lambda a, b: np.abs(a - b).max(axis=1), device="cuda")
 
 
 SIZES = [

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace shoal {
 
@@ -11,7 +12,7 @@ namespace shoal {
 //   scaled  sqrt(mean (a - f b)^2)
 enum class Distance { l1, l2, linf, cosine, scaled };
 
-// Curves at the same points: (count, points) in rows. NaN: the point is missing.
+// Curves at the same points: (count, points) in rows. NaN: the point is missing. For a GPU they may be in its memory.
 struct Curves {
   std::int64_t count;
   const double* values;
@@ -21,16 +22,18 @@ struct NearestCurves {
   Distance distance;
   std::int64_t points;  // T
   Curves queries, stored;
-  std::int64_t neighbours;  // k
-  int threads = 0;          // 0: all cores this process may use
-  std::int64_t* index;      // (queries, k) out: rows of `stored`, the nearest first; of equals the lower row first
-  double* distances;        // (queries, k) out
+  std::int64_t neighbours;     // k
+  int threads = 0;             // 0: all cores this process may use
+  std::int64_t* index;         // (queries, k) out: rows of `stored`, the nearest first; of equals the lower row first
+  double* distances;           // (queries, k) out
+  std::string device = "cpu";  // or "cuda:0", ...: the name of one of devices()
 };
 
 // Distances are computed in double, each sum in one order: they do not depend on threads, on the instruction set or on the
 // other curves, and a curve's distance to its equal is 0. A stored curve that has no point in common with a query is
 // never near it, nor one whose distance is beyond the range of double (squares of 10^154); where
-// there are fewer than k others, index is -1 and the distance infinite. Throws InvalidArgument for infinite values.
+// there are fewer than k others, index is -1 and the distance infinite. A GPU gives the same bits, unless a number on the way
+// is below 2^-1022, which counts as zero on the processor. Throws InvalidArgument for infinite values.
 void nearest_curves(const NearestCurves& task);
 
 }  // namespace shoal

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shoal import _core  # noqa: TID251  its distances need no population
+from shoal.gpuarrays import DeviceView, on_gpu
 from shoal.space.checks import whole
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -16,16 +17,20 @@ Floats: TypeAlias = NDArray[np.float64]
 #: Distance of one curve (t,) to each of m curves (m, t), at the same points: (m,) numbers.
 Distance: TypeAlias = Callable[[Floats, Floats], Floats]
 
+#: An array in a GPU's memory, with ``__dlpack__`` or ``__cuda_array_interface__``.
+DeviceArray: TypeAlias = Any
+
 DISTANCES = tuple(_core.Distance.__members__)
 
 
 def nearest(
-    curves: ArrayLike,
-    library: ArrayLike,
+    curves: ArrayLike | DeviceArray,
+    library: ArrayLike | DeviceArray,
     *,
     distance: str | Distance = "l2",
     neighbours: int = 1,
     threads: int | None = None,
+    device: str | None = None,
 ) -> tuple[NDArray[np.int64], Floats]:
     """Return the library's curves that are nearest to each of some curves, and how near they are.
 
@@ -37,30 +42,50 @@ def nearest(
     - ``"cosine"``: 1 - a·b / sqrt(a·a b·b); two zero curves are alike, a zero one and another are at 1
     - ``"scaled"``: sqrt(mean (a - f b)²), f = a·b / b·b, 0 where b is zero
 
-    Of equally near ones the lower row comes first. Distances are in float64 and do not depend on threads.
+    Of equally near ones the lower row comes first. Distances are in float64 and do not depend on threads; a GPU gives
+    the same bits (but for numbers below 2**-1022 on the way, which the CPU counts as zero).
 
     Args:
-        curves: (q, T) values; NaN where a point is missing.
+        curves: (q, T) values; NaN where a point is missing. NumPy reads them, or they are a C-contiguous float64 array
+            in a GPU's memory (of CuPy, PyTorch, JAX), which is used where it is.
         library: (m, T) values at the same points, as ``curves``.
         distance: One of these names, or a function of (T,) and (m, T) that returns (m,) numbers, with NaN as infinity.
         neighbours: k, how many.
         threads: CPU threads, by default one for each core this process may use. A function runs in one.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...; by default the GPU that an array is on, else ``"cpu"``. A GPU
+            pays from some millions of pairs times points on; a function needs the CPU.
 
     Returns:
         (q, k) rows of ``library``, the nearest first, and (q, k) distances. Where there are fewer than k curves with a
         point in common, -1 and infinity.
 
     Raises:
-        ValueError: The two are not (q, T) and (m, T) numbers that are finite or NaN, or an argument breaks its rule.
+        ValueError: The two are not (q, T) and (m, T) numbers that are finite or NaN, an array on a GPU is not on
+            ``device``, or an argument breaks its rule.
+        DeviceError: There is no such device.
     """
     whole("neighbours", neighbours, least=1)
     count = 0 if threads is None else whole("threads", threads, least=1)
-    given, stored = (np.ascontiguousarray(array, np.float64) for array in (curves, library))
+    given, stored = _rows(curves), _rows(library)
+    place = _place(device, given, stored)
     if callable(distance):
+        if isinstance(given, DeviceView) or isinstance(stored, DeviceView) or place != "cpu":
+            raise ValueError(f"distance: a function needs curves and device on the CPU, got device {place}")
         return _nearest_by(distance, given, stored, neighbours)
     if distance not in DISTANCES:
         raise ValueError(f"distance: must be one of {', '.join(DISTANCES)} or a function, got {distance!r}")
-    return _core.nearest_curves(given, stored, _core.Distance.__members__[distance], neighbours, count)
+    return _core.nearest_curves(given, stored, _core.Distance.__members__[distance], neighbours, count, place)
+
+
+def _rows(curves: ArrayLike | DeviceArray) -> Floats | DeviceView:
+    return DeviceView(curves) if on_gpu(curves) else np.ascontiguousarray(curves, np.float64)
+
+
+def _place(device: str | None, *arrays: Floats | DeviceView) -> str:
+    """Return the name of the device that is asked for, or that the arrays are on."""
+    if device is None:
+        return next((array.device for array in arrays if isinstance(array, DeviceView)), "cpu")
+    return "cuda:0" if device == "cuda" else device
 
 
 def _nearest_by(

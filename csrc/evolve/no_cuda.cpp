@@ -1,0 +1,11 @@
+// In place of cuda_curves.cu, in a build without CUDA.
+#include "evolve/cuda_curves.h"
+#include "shoal/error.h"
+
+namespace shoal {
+
+void nearest_curves_on_gpu(const NearestCurves& task) {
+  throw DeviceError("there is no device \"" + task.device + "\": this build of shoal has no CUDA");
+}
+
+}  // namespace shoal
