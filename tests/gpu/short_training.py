@@ -1,8 +1,9 @@
-"""A few steps on every path of the GPU engine, for compute-sanitizer: on chip and not, alone and in company."""
+"""A few steps on every path of the GPU engine, and all that recombines and compares, for compute-sanitizer."""
 
 import numpy as np
 
 from shoal import Population, data, nn
+from shoal.search.curves import DISTANCES, nearest
 
 DENSE = nn.Sequential([nn.Dense(64), nn.Tanh(), nn.Dropout(0.2), nn.Dense(10)])
 LARGE = nn.Sequential([nn.Dense(700), nn.ReLU(), nn.Dense(10)])  # its weights and their momentum do not fit on chip
@@ -25,9 +26,17 @@ def main() -> None:
             population = Population(network, members, optimizer="adam", hyperparameters=rates, device="cuda")
             loss = population.train(train, steps=4)
             population.copy([0], [members - 1])
+            population.copy(range(members), [*range(1, members), 0])
+            population.crossover(range(members), [*range(1, members), 0], [0] * members)
+            population.mutate(range(members), 0.01)
             accuracy = population.evaluate(train)["accuracy"]
             population.predict(x[:40], member=0)
             print(f"{name}, {members} members: loss {loss.mean():.4f}, accuracy {accuracy.mean():.4f}", flush=True)
+    curves = rng.normal(size=(40, 25))
+    curves[rng.random(curves.shape) < 0.1] = np.nan
+    for distance in DISTANCES:
+        _, distances = nearest(curves[:9], curves, distance=distance, neighbours=40, device="cuda")
+        print(f"{distance}: the farthest at {distances.max():.4f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,19 @@
 
 from shoal.data.archives import load_npz
 from shoal.data.dataset import Dataset, from_arrays, standardise
+from shoal.data.device import DeviceDataset, from_device
 from shoal.data.loading import load
 from shoal.data.splits import split
 from shoal.data.tables import load_csv
 
-__all__ = ["Dataset", "from_arrays", "load", "load_csv", "load_npz", "split", "standardise"]
+__all__ = [
+    "Dataset",
+    "DeviceDataset",
+    "from_arrays",
+    "from_device",
+    "load",
+    "load_csv",
+    "load_npz",
+    "split",
+    "standardise",
+]

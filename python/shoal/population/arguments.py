@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shoal import nn, rules
-from shoal.data import Dataset
+from shoal.data import Dataset, DeviceDataset
+from shoal.data.device import device_inputs
 from shoal.errors import DeviceError
+from shoal.gpuarrays import DeviceView, on_gpu
 from shoal.population import native
 
 Rows: TypeAlias = int | Sequence[int] | NDArray[np.integer[Any]]
@@ -92,8 +94,10 @@ def counts(given: ArrayLike | None, place: str, members: int) -> NDArray[np.int6
     return np.ascontiguousarray(np.broadcast_to(numbers, members), np.int64)
 
 
-def inputs(x: ArrayLike) -> NDArray[Any]:
+def inputs(x: ArrayLike) -> NDArray[Any] | DeviceView:
     """Return (n, *shape) numbers as uint8 or finite float32."""
+    if on_gpu(x):
+        return device_inputs(x, "x")
     array = np.asarray(x)
     if array.dtype.kind not in "biuf" or array.ndim < 2:
         raise ValueError(f"x: must be (n, *shape) numbers, got {array.dtype} of shape {array.shape}")
@@ -114,16 +118,16 @@ def octets(given: bytes | bytearray | memoryview | NDArray[np.uint8], place: str
         raise ValueError(f"{place}: must be bytes or another buffer, got {type(given).__name__}") from None
 
 
-def check_goal(data: Dataset, loss: str) -> None:
+def check_goal(data: Dataset | DeviceDataset, loss: str) -> None:
     """Raise unless this is a data set with the kind of goal that the loss needs."""
-    if not isinstance(data, Dataset):
+    if not isinstance(data, Dataset | DeviceDataset):
         raise ValueError(f"data: must be a Dataset (see shoal.data.from_arrays), got {type(data).__name__}")
     if data.classification != (loss == "cross_entropy"):
         needs = "integer labels" if loss == "cross_entropy" else "float targets"
         raise ValueError(f"{data.name}: the loss {loss} needs {needs}, got y of {data.y.dtype} {data.y.shape}")
 
 
-def check_outputs(outputs: int, data: Dataset, member: int) -> None:
+def check_outputs(outputs: int, data: Dataset | DeviceDataset, member: int) -> None:
     """Raise unless the network has one output for each class or target."""
     if outputs != data.outputs:
         what = "classes" if data.classification else "targets"

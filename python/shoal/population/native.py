@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal import _core, nn  # noqa: TID251  on behalf of all others
-from shoal.data import Dataset
+from shoal.data import Dataset, DeviceDataset
+from shoal.gpuarrays import DeviceView
 
 Counters = _core.Counters
 Device = _core.Device
@@ -43,18 +44,18 @@ def population(
 
 
 # By which a GPU knows the data set whose copy it holds.
-_identities: WeakKeyDictionary[Dataset, int] = WeakKeyDictionary()
+_identities: WeakKeyDictionary[Dataset | DeviceDataset, int] = WeakKeyDictionary()
 
 
-def dataset(data: Dataset) -> _core.Dataset:
-    """Return a view of inputs and goals; the data stay where they are, a GPU copies them once."""
+def dataset(data: Dataset | DeviceDataset) -> _core.Dataset:
+    """Return a view of inputs and goals; the data stay where they are, a GPU copies once what is not in its memory."""
     identity = _identities.setdefault(data, _core.new_identity())
     goal = {"labels" if data.classification else "targets": data.y}
     return _core.Dataset(data.shape, data.x, data.scale, data.shift, outputs=data.outputs, identity=identity, **goal)
 
 
 def inputs(
-    x: NDArray[Any], scale: NDArray[np.float32] | None = None, shift: NDArray[np.float32] | None = None
+    x: NDArray[Any] | DeviceView, scale: NDArray[np.float32] | None = None, shift: NDArray[np.float32] | None = None
 ) -> _core.Dataset:
     """Return a view of (n, *shape) inputs alone, for prediction."""
     return _core.Dataset(x.shape[1:], x, scale, shift)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shoal import nn, rules
-from shoal.data import Dataset
+from shoal.data import Dataset, DeviceDataset
 from shoal.population import arguments, files, hot, native
 from shoal.population.arguments import Rows
 from shoal.population.room import Block, Room, host
@@ -161,7 +161,7 @@ class Population:
 
     def train(
         self,
-        data: Dataset,
+        data: Dataset | DeviceDataset,
         steps: ArrayLike | None = None,
         *,
         epochs: ArrayLike | None = None,
@@ -195,21 +195,21 @@ class Population:
             return curves
         return curves[:, 0] if curves.shape[1] else np.full(self.members, np.nan)
 
-    def steps_of(self, epochs: ArrayLike, data: Dataset) -> Counts:
+    def steps_of(self, epochs: ArrayLike, data: Dataset | DeviceDataset) -> Counts:
         """Return the (P,) steps that ``train`` takes for so many passes over the data: one number, or (P,) of them."""
         counts = arguments.counts(epochs, "epochs", self.members)
         core, until = self._built(), counts + self.epochs
         steps = [core.steps_to_epoch(p, len(data), int(until[p])) if counts[p] else 0 for p in range(self.members)]
         return np.array(steps, np.int64)
 
-    def _fitting(self, data: Dataset) -> native.Population:
+    def _fitting(self, data: Dataset | DeviceDataset) -> native.Population:
         arguments.check_goal(data, self._loss)
         core = self._built_for(data.shape, data.name)
         for p in range(self.members):
             arguments.check_outputs(core.outputs(p), data, p)
         return core
 
-    def evaluate(self, data: Dataset, members: Rows | None = None) -> dict[str, Floats]:
+    def evaluate(self, data: Dataset | DeviceDataset, members: Rows | None = None) -> dict[str, Floats]:
         """Return the mean loss and what else tells how good the members are, with dropout off.
 
         For cross_entropy that is the accuracy in [0, 1]. For mse it is, of outputs y and targets t over all samples,
@@ -233,19 +233,20 @@ class Population:
         scores = self._fitting(data).evaluate(native.dataset(data), rows)
         return scores if data.classification else {"loss": scores["loss"], "mse": scores["loss"].copy(), **scores}
 
-    def predict(self, x: Dataset | ArrayLike, member: int = 0) -> Floats:
+    def predict(self, x: Dataset | DeviceDataset | ArrayLike, member: int = 0) -> Floats:
         """Return one member's outputs, (n, outputs): probabilities for cross_entropy, values for mse.
 
         Args:
             x: A data set, or (n, *shape) numbers as they are in one: the normalisation of the data last trained on is
-                applied to them. Anything but uint8 is read as float32.
+                applied to them. Anything but uint8 is read as float32. An array in the population's GPU (of CuPy,
+                PyTorch, JAX) is read where it is; it must be uint8 or float32, and C-contiguous.
             member: Its row.
 
         Raises:
             ValueError: There is no such member, or ``x`` does not have the shape of the input or is not finite.
         """
         row = arguments.row(member, self.members)
-        if isinstance(x, Dataset):
+        if isinstance(x, Dataset | DeviceDataset):
             return self._built_for(x.shape, x.name).predict(native.inputs(x.x, x.scale, x.shift), row)
         array = arguments.inputs(x)
         core = self._built_for(array.shape[1:], "x")
