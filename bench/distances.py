@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import statistics
 import sys
 import time
@@ -118,9 +119,9 @@ PACKAGES = {"scipy": "scipy", "faiss": "faiss-cpu", "sklearn": "scikit-learn"}
 TOLERANCE = {"faiss": 3e-3, "scipy": 1e-6, "sklearn": 1e-6}  # faiss: float32, |a|^2 + |b|^2 - 2 a.b
 
 
-def finders(distance: str, curves: Floats, library: Floats, k: int, peers: list[str]) -> dict[str, Finder]:
+def finders(distance: str, curves: Floats, library: Floats, k: int, peers: list[str], device: str) -> dict[str, Finder]:
     """Return all that can answer, each checked against shoal."""
-    ours = lambda: nearest(curves, library, distance=distance, neighbours=k)[1]  # noqa: E731
+    ours = lambda: nearest(curves, library, distance=distance, neighbours=k, device=device)[1]  # noqa: E731
     want = from_mean(distance, ours(), curves.shape[1])
     found = {"shoal": ours}
     for name in peers:
@@ -133,7 +134,7 @@ def finders(distance: str, curves: Floats, library: Floats, k: int, peers: list[
 
 def measure(case: dict[str, Any], curves: Floats, library: Floats, peers: list[str], repeats: int) -> dict[str, Any]:
     """Return a row of figures; all take turns."""
-    found = finders(case["distance"], curves, library, case["neighbours"], peers)
+    found = finders(case["distance"], curves, library, case["neighbours"], peers, case.get("device", "cpu"))
     seconds: dict[str, list[float]] = {name: [] for name in found}
     peaks = []
     for _ in range(repeats):
@@ -165,10 +166,14 @@ def main() -> None:
     parser.add_argument("--data", choices=DATA, default="learning")
     parser.add_argument("--neighbours", default="1,10")
     parser.add_argument("--distances", default=",".join(DISTANCES))
+    parser.add_argument(
+        "--device", choices=["cpu", "cuda"], default="cpu", help="shoal's; arrays start and end in host memory"
+    )
     parser.add_argument("--peers", default=",".join(PEERS), help='"" for none')
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, help="file for the JSON lines")
     options = parser.parse_args()
+    os.environ[machine.DEVICE] = options.device
     peers = [name for name in options.peers.split(",") if name]
     about = machine.describe() | {PACKAGES[name]: version(PACKAGES[name]) for name in peers}
     curves, library = (DATA[options.data](options.curves, options.points, seed) for seed in (0, 1))
@@ -177,7 +182,7 @@ def main() -> None:
         for k in map(int, options.neighbours.split(",")):
             for distance in options.distances.split(","):
                 case = {"distance": distance, "data": options.data, "curves": options.curves, "points": options.points}
-                case |= {"neighbours": k}
+                case |= {"neighbours": k, "device": options.device}
                 row = measure(case, curves, library, peers, options.repeats)
                 print(json.dumps(row | {"machine": about}), file=out, flush=True)
 

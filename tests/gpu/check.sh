@@ -35,6 +35,8 @@ sanitize() {
 bench() {
   python3 bench/train_throughput.py --device cuda --nets "${NETS:-a,b64,b,e,c,d,resnet20}" \
     --members "${MEMBERS:-1,32,256,1024}" --repeats 3 --seconds 0.3 --out "$OUT/train_throughput_cuda.jsonl"
+  for net in b64 d; do python3 bench/exploit.py --net "$net" --device cuda --out "$OUT/exploit_cuda.jsonl"; done
+  python3 bench/distances.py --device cuda --peers "" --out "$OUT/distances_cuda.jsonl"
 }
 
 failed=""
