@@ -1,9 +1,9 @@
 """One rank of a supervised study: it carries out what rank 0 tells it, and says which of its trials are trained.
 
-The thread that speaks to other ranks looks for messages, at most two milliseconds apart. What the worker does, which
-may be a user's code, runs beside it, and the core lets go of Python's lock while it trains: so a rank that trains still
-hears, and hands over states. Only what changes trials has to wait for the end of a training, so rank 0 tells that to
-ranks that do not train.
+The thread that speaks to other ranks looks for messages, at most two milliseconds apart while something trains. What
+the worker does, which may be a user's code, runs beside it, and the core lets go of Python's lock while it trains: so a
+rank that trains still hears, and hands over states. Only what changes trials has to wait for the end of a training, so
+rank 0 tells that to ranks that do not train.
 
 A training ends when the first trials are where they were to go; the others stay in flight, and go on when rank 0 has
 answered, which it does at once: then those that came first have been replaced, and no row is idle in the next training.
@@ -169,6 +169,11 @@ class Follower:
         if self._failed:  # rank 0 will end the study
             self._calls.clear()
         return done
+
+    @property
+    def busy(self) -> bool:
+        """Whether something runs beside the thread that listens."""
+        return self._training is not None or self._doing is not None
 
     def rest(self) -> None:
         """Wait for the end of what was begun, whatever it comes to."""

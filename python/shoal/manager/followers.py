@@ -49,7 +49,7 @@ class Followers:
     def trained(self) -> tuple[int, Trained]:
         """Wait for the next rank that has trained; return it, and what came of it. An error of any is raised."""
         self._flush()
-        until(lambda: bool(self._heard), self._listen)
+        until(lambda: bool(self._heard), self._listen, lambda: self.own.busy)
         rank, value, _ = self._heard.popleft()
         if not isinstance(value, Trained):
             raise value
@@ -61,7 +61,7 @@ class Followers:
         for rank in range(self.size):
             self.tell(rank, Follower.answer)
         self._flush()
-        until(lambda: self._ready == self.size or bool(self._errors), self._listen)
+        until(lambda: self._ready == self.size or bool(self._errors), self._listen, lambda: self.own.busy)
         if self._errors:
             raise self._errors[0]
 

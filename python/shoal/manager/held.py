@@ -11,8 +11,9 @@ from typing import Any, cast
 
 import numpy as np
 
+from shoal.gpuarrays import on_gpu
 from shoal.manager.snapshot import State
-from shoal.manager.transport import Array, Transport, on_gpu
+from shoal.manager.transport import Array, Transport
 from shoal.population.room import Room, host
 
 

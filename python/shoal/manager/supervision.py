@@ -96,7 +96,7 @@ def _obey(follower: Follower, transport: Transport, caught: Sequence[int]) -> No
             follower.hear(message)
         return done or message is not None
 
-    until(lambda: follower.left, look)
+    until(lambda: follower.left, look, lambda: follower.busy)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias, TypeVar
 import numpy as np
 
 from shoal.errors import StudyError
+from shoal.gpuarrays import on_gpu
 from shoal.manager.cudaaware import cuda_aware
 
 _T = TypeVar("_T")
@@ -310,11 +311,6 @@ def _import() -> Any:
     except (ImportError, RuntimeError) as error:  # RuntimeError: mpi4py is here, an MPI library is not
         raise StudyError(f"MPI: cannot be used ({error}); pip install 'shoal[mpi]' brings it") from None
     return MPI
-
-
-def on_gpu(array: object) -> bool:
-    """Tell whether an array is in a GPU's memory, as all such arrays say that mpi4py takes."""
-    return hasattr(array, "__cuda_array_interface__")
 
 
 def _bytes(array: Array) -> Array:

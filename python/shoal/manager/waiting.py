@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-_SHORT, _LONG = 50e-6, 2e-3  # seconds between two looks: at first, and where nothing comes
+# Seconds between two looks: at first; where nothing comes, and something else wants the core; or nothing does.
+_FIRST, _BUSY, _IDLE = 50e-6, 2e-3, 200e-6
 
 
-def until(done: Callable[[], bool], look: Callable[[], bool]) -> None:
-    """Look again and again, more seldom where a look finds nothing, until it is done."""
-    pause = _SHORT
+def until(done: Callable[[], bool], look: Callable[[], bool], busy: Callable[[], bool] = lambda: True) -> None:
+    """Look again and again until it is done; more seldom where a look finds nothing, and most so while ``busy``."""
+    pause = _FIRST
     while not done():
         if look():
-            pause = _SHORT
+            pause = _FIRST
         else:
             time.sleep(pause)
-            pause = min(2 * pause, _LONG)
+            pause = min(2 * pause, _BUSY if busy() else _IDLE)
