@@ -12,6 +12,7 @@ target_include_directories(shoal_tests PRIVATE csrc tests/cpp tests/cpp/emulatio
 target_include_directories(shoal_tests SYSTEM PRIVATE ${DOCTEST_INCLUDE_DIR})
 target_compile_options(shoal_tests PRIVATE -Wno-unknown-pragmas)  # unroll, in kernels, is nvcc's
 target_link_libraries(shoal_tests PRIVATE shoal_core shoal_options)
+set_source_files_properties(tests/cpp/test_tensor_cores.cpp PROPERTIES COMPILE_OPTIONS -Wno-unknown-pragmas)  # as kernels are
 
 # The emulated GPU has no instruction set to choose, and its fibers are no threads; under a sanitizer they are slow.
 set(without_cuda "--test-case-exclude=cuda:*,emulation:*")

@@ -12,6 +12,8 @@
 
 namespace shoal::cuda {
 
+inline constexpr int kProductFloats = 9728;  // of shared memory, enough for all tiles below on tensor cores too
+
 template <int BM_, int BN_, int BK_, int TM_, int TN_>
 struct Tile {
   static constexpr int BM = BM_, BN = BN_, BK = BK_, TM = TM_, TN = TN_;
@@ -26,9 +28,8 @@ struct Tile {
   static_assert(kThreads % BM == 0 && kThreads % BN == 0 && kThreads % BK == 0);
   static_assert(kGroups * (BM / TM) * kAcross == kThreads && kGroups * kDepth == BK);
   static_assert(BM * BK % kThreads == 0 && BN * BK % kThreads == 0 && TM % 4 == 0 && TN % 4 == 0);
+  static_assert(kFloats <= kProductFloats);
 };
-
-inline constexpr int kProductFloats = Tile<256, 32, 16, 8, 4>::kFloats;  // the largest of those below
 
 // body(tile) with a tile that leaves few threads idle; how a sum is cut depends on it, and so on the shape alone.
 // Positions of images, or samples, by channels:
@@ -58,8 +59,8 @@ SHOAL_DEVICE void load_vectors(const float* from, float (&to)[count]) {
   }
 }
 
-// One thread's share of a slice of an operand, `rows` x BK: fetched to registers, then stored as [k][row]. Neighbouring
-// threads take neighbours in memory: along k, or along the rows. An operand has
+// One thread's share of a slice of an operand, `rows` x BK: fetched to registers, then handed on. Neighbouring threads
+// take neighbours in memory: along k, or along the rows. An operand has
 //   kAlongDepth          whether its neighbours in memory are neighbours in k
 //   row(i)               what depends on the row alone
 //   at(row, k)           the value; called for rows and k inside of the product only
@@ -83,14 +84,19 @@ class Fetch {
     }
   }
 
-  __device__ void store(float* to, int stride) const {
+  // put(row, depth, deeper, value) for each, which lies in the slice at this row and depth + deeper. `deeper` is known
+  // when the kernel is compiled; it is even, or the depth is 0.
+  template <class Put>
+  __device__ void each(const Put& put) const {
 #pragma unroll
-    for (int e = 0; e < kCount; ++e) to[depth_of(e) * stride + row(e)] = values_[e];
+    for (int e = 0; e < kCount; ++e) put(row(e), depth_of(0), e * kDeeper, values_[e]);
   }
 
  private:
   static constexpr int kCount = rows * depth / kThreads;
   static constexpr int kRows = Operand::kAlongDepth ? kCount : 1;  // that one thread sees
+  static constexpr int kDeeper = Operand::kAlongDepth ? 0 : kThreads / rows;
+  static_assert(kDeeper % 2 == 0 || rows == kThreads);
 
   static __device__ int row(int e) {
     const int t = static_cast<int>(threadIdx.x);
@@ -98,7 +104,7 @@ class Fetch {
   }
   static __device__ int depth_of(int e) {
     const int t = static_cast<int>(threadIdx.x);
-    return Operand::kAlongDepth ? t % depth : t / rows + e * (kThreads / rows);
+    return Operand::kAlongDepth ? t % depth : t / rows + e * kDeeper;
   }
 
   const Operand& operand_;
@@ -122,8 +128,10 @@ SHOAL_DEVICE void sum_tile(const A& a, const B& b, int m, int m_end, int n, int 
   float* stage = shared;
   for (int k = k_begin; k < k_end; k += T::BK) {
     float* const stage_b = stage + T::BK * T::kStrideA;
-    from_a.store(stage, T::kStrideA);
-    from_b.store(stage_b, T::kStrideB);
+    from_a.each(
+        [&](int row, int depth, int deeper, float value) { stage[(depth + deeper) * T::kStrideA + row] = value; });
+    from_b.each(
+        [&](int row, int depth, int deeper, float value) { stage_b[(depth + deeper) * T::kStrideB + row] = value; });
     __syncthreads();
     if (k + T::BK < k_end) {
       from_a.fetch(k + T::BK, k_end);
@@ -146,8 +154,17 @@ SHOAL_DEVICE void sum_tile(const A& a, const B& b, int m, int m_end, int n, int 
   __syncthreads();  // shared memory is free again
 }
 
-// Calls store(m, n, value) for every element of a tile that lies inside, from the sums of all groups. Neighbouring
-// threads take neighbours along m or along n, as the result lies in memory.
+// store(m, n, value(row, column)) for every element of a tile that lies inside. Neighbouring threads take neighbours
+// along m or along n, as the result lies in memory.
+template <class T, class Store, class Value>
+SHOAL_DEVICE void store_values(const Store& store, int m, int m_end, int n, int n_end, const Value& value) {
+  for (int e = static_cast<int>(threadIdx.x); e < T::BM * T::BN; e += kThreads) {
+    const int row = Store::kAlongRows ? e % T::BM : e / T::BN, column = Store::kAlongRows ? e / T::BM : e % T::BN;
+    if (m + row < m_end && n + column < n_end) store(m + row, n + column, value(row, column));
+  }
+}
+
+// The same from the sums of all groups, `sum` being this thread's.
 template <class T, class Store>
 SHOAL_DEVICE void store_tile(const Store& store, int m, int m_end, int n, int n_end, float* shared,
                              const float (&sum)[T::TM][T::TN]) {
@@ -169,30 +186,36 @@ SHOAL_DEVICE void store_tile(const Store& store, int m, int m_end, int n, int n_
       for (int c = 0; c < T::TN; ++c) shared[(group * T::BM + down + r) * T::BN + across + c] = sum[r][c];
     }
     __syncthreads();
-    for (int e = thread; e < T::BM * T::BN; e += kThreads) {
-      const int row = Store::kAlongRows ? e % T::BM : e / T::BN, column = Store::kAlongRows ? e / T::BM : e % T::BN;
+    store_values<T>(store, m, m_end, n, n_end, [&](int row, int column) {
       float value = 0;
 #pragma unroll
       for (int g = 0; g < T::kGroups; ++g) value += shared[(g * T::BM + row) * T::BN + column];
-      if (m + row < m_end && n + column < n_end) store(m + row, n + column, value);
-    }
+      return value;
+    });
     __syncthreads();
   }
 }
 
-// The whole product, its depth in `parts` of `part` each: store(m, n, value) is told of each part by store.part(p).
-template <class T, class A, class B, class Store>
-SHOAL_DEVICE void product(const Team& team, int m_end, int n_end, int k_end, int part, const A& a, const B& b,
-                          const Store& store) {
+// body(part, m, n, k_begin, k_end) for the team's tiles of a product whose depth is cut into parts of `part` each.
+template <class T, class Body>
+SHOAL_DEVICE void for_tiles(const Team& team, int m_end, int n_end, int k_end, int part, const Body& body) {
   const int tiles_m = (m_end + T::BM - 1) / T::BM, tiles_n = (n_end + T::BN - 1) / T::BN;
   const int parts = (k_end + part - 1) / part;
   for (int t = team.rank; t < tiles_m * tiles_n * parts; t += team.size) {
     const int p = t / (tiles_m * tiles_n), n = t % tiles_n * T::BN, m = t / tiles_n % tiles_m * T::BM;
-    const int k = p * part;
-    float sum[T::TM][T::TN] = {};
-    sum_tile<T>(a, b, m, m_end, n, n_end, k, min(k + part, k_end), shared_memory(), sum);
-    store_tile<T>(store.part(p), m, m_end, n, n_end, shared_memory(), sum);
+    body(p, m, n, p * part, min((p + 1) * part, k_end));
   }
+}
+
+// The whole product: store(m, n, value) is told of each part of the depth by store.part(p).
+template <class T, class A, class B, class Store>
+SHOAL_DEVICE void product(const Team& team, int m_end, int n_end, int k_end, int part, const A& a, const B& b,
+                          const Store& store) {
+  for_tiles<T>(team, m_end, n_end, k_end, part, [&](int p, int m, int n, int k_begin, int tile_end) {
+    float sum[T::TM][T::TN] = {};
+    sum_tile<T>(a, b, m, m_end, n, n_end, k_begin, tile_end, shared_memory(), sum);
+    store_tile<T>(store.part(p), m, m_end, n, n_end, shared_memory(), sum);
+  });
 }
 
 }  // namespace shoal::cuda

@@ -19,6 +19,19 @@ struct Device {
   std::string uuid;
 };
 
+// What the factors of matrix products are rounded to on a GPU, dense layers and convolutions, forward and backward. Sums,
+// weights and everything else are fp32. The CPU knows fp32 alone.
+//   tf32    10 bits of fraction, on tensor cores
+//   bf16    7 bits of fraction, on tensor cores
+//   tf32x3  tf32 three times, each factor as a sum of two: about 21 bits of fraction
+enum class Precision { fp32, tf32, bf16, tf32x3 };
+
+// Where a GPU keeps a member while it trains. The bits are the same.
+//   resident   in the shared memory of one block: needs weights and optimiser state to fit there
+//   teams      in its own memory and caches, several blocks to a member where there are fewer members than blocks
+//   automatic  resident where at least as many members as the GPU has processors train and two fit into one, else teams
+enum class EngineKind { automatic, resident, teams };
+
 // GPUs first, fastest by the driver's count, then the processor: the first is the one to train on.
 std::vector<Device> devices();
 

@@ -54,6 +54,7 @@ inline constexpr std::uint32_t kUnwritten = 0x7FBADBADu;  // a NaN
 
 inline std::uint64_t seed = 1;  // of the order of fibers
 inline int devices = 1;         // that the machine seems to have
+inline std::pair<int, int> capability{9, 0};
 inline std::size_t memory_limit = std::size_t{8} << 30, memory_used = 0;
 inline int launches = 0, copies = 0;  // so far: of kernels; of memory, to or from a device or within it
 
@@ -78,9 +79,15 @@ struct Thread {
   std::uint64_t exchange = 0;  // what a shuffle gives to the others
 };
 
+// Of a warp's product on tensor cores: A (16 x depth), B (depth x 8).
+struct Factors {
+  float a[16][16], b[16][8];
+};
+
 struct Block {
   dim3 index;
   std::vector<Thread> threads;
+  std::vector<Factors> factors;  // by warp
   std::vector<float> shared;
 };
 
@@ -197,6 +204,7 @@ inline void launch(dim3 grid, dim3 block, std::size_t shared_bytes, std::functio
     blocks[b].index = dim3(b);
     blocks[b].shared.assign((shared_bytes + kGuard) / sizeof(float), std::bit_cast<float>(kUnwritten));
     blocks[b].threads = std::vector<Thread>(block.x);
+    blocks[b].factors.resize((block.x + kWarpSize - 1) / kWarpSize);
     for (unsigned t = 0; t < block.x; ++t) {
       Thread& thread = blocks[b].threads[t];
       thread.index = dim3(t, 0, 0);
@@ -281,6 +289,9 @@ inline unsigned __umulhi(unsigned a, unsigned b) {
   return static_cast<unsigned>(static_cast<std::uint64_t>(a) * b >> 32);
 }
 
+inline float __uint_as_float(unsigned bits) { return std::bit_cast<float>(bits); }
+inline unsigned __float_as_uint(float value) { return std::bit_cast<unsigned>(value); }
+
 using std::isfinite;
 using std::max;
 using std::min;
@@ -362,13 +373,16 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int)
     case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
       return *value = static_cast<int>(emulation::kSharedLimit + emulation::kReserved), cudaSuccess;
     case cudaDevAttrReservedSharedMemoryPerBlock: return *value = static_cast<int>(emulation::kReserved), cudaSuccess;
-    case cudaDevAttrComputeCapabilityMajor: return *value = 9, cudaSuccess;
+    case cudaDevAttrComputeCapabilityMajor: return *value = emulation::capability.first, cudaSuccess;
+    case cudaDevAttrComputeCapabilityMinor: return *value = emulation::capability.second, cudaSuccess;
     default: return *value = 0, cudaSuccess;
   }
 }
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   const cudaUUID_t uuid{{'\xE0', 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, '\xFE', static_cast<char>(device)}};
-  *properties = {"emulated GPU", uuid, emulation::memory_limit, 9, 0, emulation::kProcessors};
+  *properties = {
+      "emulated GPU",        uuid, emulation::memory_limit, emulation::capability.first, emulation::capability.second,
+      emulation::kProcessors};
   return cudaSuccess;
 }
 inline cudaError_t cudaMalloc(void** data, std::size_t bytes) {
@@ -440,3 +454,5 @@ cudaError_t cudaLaunchCooperativeKernel(void (*kernel)(Argument), dim3 grid, dim
   emulation::launch(grid, block, shared_bytes, [&] { kernel(argument); });
   return cudaSuccess;
 }
+
+#include "tensor_cores.h"
