@@ -140,6 +140,15 @@ Array<float> predict(Population& population, const ArrayDataset& data, std::int6
 
 void bind_population(py::module_& module) {
   py::enum_<DataOrder>(module, "DataOrder").value("own", DataOrder::own).value("shared", DataOrder::shared);
+  py::enum_<Precision>(module, "Precision")
+      .value("fp32", Precision::fp32)
+      .value("tf32", Precision::tf32)
+      .value("bf16", Precision::bf16)
+      .value("tf32x3", Precision::tf32x3);
+  py::enum_<EngineKind>(module, "EngineKind")
+      .value("auto", EngineKind::automatic)
+      .value("resident", EngineKind::resident)
+      .value("teams", EngineKind::teams);
   py::class_<Counters>(module, "Counters")
       .def(py::init<>())
       .def_readonly("step", &Counters::step)
@@ -148,11 +157,12 @@ void bind_population(py::module_& module) {
       .def_readonly("diverged", &Counters::diverged);
   py::class_<Population>(module, "Population")
       .def(py::init([](Shape input, Optimizer optimizer, Loss loss, std::uint32_t seed, int threads, DataOrder order,
-                       std::string device) {
-             return Population(std::move(input), optimizer, loss, {seed, threads, order, std::move(device)});
+                       std::string device, Precision precision, EngineKind engine) {
+             return Population(std::move(input), optimizer, loss,
+                               {seed, threads, order, std::move(device), precision, engine});
            }),
            py::arg("input"), py::arg("optimizer"), py::arg("loss"), py::kw_only(), py::arg("seed"), py::arg("threads"),
-           py::arg("data_order"), py::arg("device"))
+           py::arg("data_order"), py::arg("device"), py::arg("precision"), py::arg("engine"))
       .def("add", &Population::add, py::arg("network"), py::arg("hyperparameters"), py::arg("id"))
       .def("reset", &Population::reset, py::arg("row"), py::arg("network"), py::arg("hyperparameters"), py::arg("id"))
       .def("outputs", &Population::outputs, py::arg("row"))

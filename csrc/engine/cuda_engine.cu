@@ -59,7 +59,9 @@ class CudaEngine final : public Engine {
   }
 
  public:
-  CudaEngine(Loss loss, int device) : loss_(loss), device_(device) {
+  CudaEngine(Loss loss, int device, const Options& options)
+      : loss_(loss), device_(device), precision_(options.precision), kind_(options.engine) {
+    check_capability();
     processors_ = attribute(cudaDevAttrMultiProcessorCount);
     shared_bytes_ = static_cast<std::size_t>(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin));
     half_processor_ = static_cast<std::size_t>(attribute(cudaDevAttrMaxSharedMemoryPerMultiprocessor)) / 2 -
@@ -69,6 +71,7 @@ class CudaEngine final : public Engine {
   }
 
   Member place(Member fresh) override {
+    check_fits(fresh);
     const Current current(device_);
     Member member = std::move(fresh);
     const std::shared_ptr<Buffer> whole = std::move(member.block);
@@ -134,7 +137,7 @@ class CudaEngine final : public Engine {
     const Current current(device_);
     forget_plans();
     TrainBatch on_chip{.on_chip = true}, in_memory;
-    for (const Job& job : jobs) (fits_on_chip(*job.member, jobs.size()) ? on_chip : in_memory).jobs.push_back(&job);
+    for (const Job& job : jobs) (goes_on_chip(*job.member, jobs.size()) ? on_chip : in_memory).jobs.push_back(&job);
     // Memory may be short: all of it is taken before any member changes.
     with_room([&] {
       prepare(context, on_chip, rooms_[0]);
@@ -209,9 +212,36 @@ class CudaEngine final : public Engine {
           "asking for shared memory");
   }
 
-  // Shared memory belongs to one block, so only where there are as many members as processors; and a second block must
-  // fit beside it, to hide what the first one waits for.
-  bool fits_on_chip(const Member& member, std::size_t members) const {
+  // What the kernels are compiled for (cmake/cuda.cmake).
+  void check_capability() const {
+    const int major = attribute(cudaDevAttrComputeCapabilityMajor);
+    if (major >= 8) return;
+    const int minor = attribute(cudaDevAttrComputeCapabilityMinor);
+    throw DeviceError(name() + " has compute capability " + std::to_string(major) + "." + std::to_string(minor) +
+                      "; shoal needs 8.0 or newer, for every precision");
+  }
+
+  std::string name() const {
+    cudaDeviceProp properties{};
+    check(cudaGetDeviceProperties(&properties, device_), "asking a device for its name");
+    return properties.name;
+  }
+
+  // Of a member that stays in the shared memory of one block.
+  std::size_t resident_bytes() const { return shared_bytes_ - kProductBytes; }
+
+  void check_fits(const Member& member) const {
+    const std::size_t bytes = bytes_of(member.floats);
+    if (kind_ != EngineKind::resident || bytes <= resident_bytes()) return;
+    throw InvalidArgument("its weights and optimiser state are " + std::to_string(bytes) +
+                          " bytes, engine \"resident\" takes " + std::to_string(resident_bytes()) + " a member on " +
+                          name() + "; \"auto\" and \"teams\" take any");
+  }
+
+  // By itself only where there are as many members as processors, as shared memory belongs to one block; and a second
+  // block must fit beside it, to hide what the first one waits for.
+  bool goes_on_chip(const Member& member, std::size_t members) const {
+    if (kind_ != EngineKind::automatic) return kind_ == EngineKind::resident;
     const bool crowded = members >= static_cast<std::size_t>(processors_);
     return crowded && kProductBytes + bytes_of(member.floats) <= std::min(shared_bytes_, half_processor_);
   }
@@ -331,12 +361,15 @@ class CudaEngine final : public Engine {
     auto* const queue = room.jobs.take<EvaluateJob>(jobs.size());
     stream_.copy(jobs.data(), jobs.size() * sizeof(EvaluateJob), queue);
     const Teams teams = teams_for(evaluate_kernel, demand, room);
-    start(evaluate_kernel, EvaluateLaunch{.teams = teams, .data = on_device, .loss = loss_, .jobs = queue},
-          demand.shared_bytes);
+    const EvaluateLaunch launch{
+        .teams = teams, .data = on_device, .loss = loss_, .precision = precision_, .jobs = queue};
+    start(evaluate_kernel, launch, demand.shared_bytes);
   }
 
   Loss loss_;
   int device_;
+  Precision precision_;
+  EngineKind kind_;
   int processors_ = 0;
   std::size_t shared_bytes_ = 0;    // that one block may ask for
   std::size_t half_processor_ = 0;  // that leaves room for another block
@@ -411,7 +444,12 @@ void CudaEngine::prepare(const TrainContext& context, TrainBatch& batch, Room& r
   check(cudaMemsetAsync(batch.losses, 0xFF, curves, stream_.get()), "marking losses as missing");  // NaN
   stream_.wait();  // for what is copied from here
   batch.shared_bytes = demand.shared_bytes;
-  batch.launch = {.teams = teams, .data = on_device, .loss = loss_, .on_chip = batch.on_chip, .jobs = queue_on_device};
+  batch.launch = {.teams = teams,
+                  .data = on_device,
+                  .loss = loss_,
+                  .precision = precision_,
+                  .on_chip = batch.on_chip,
+                  .jobs = queue_on_device};
 }
 
 void CudaEngine::collect(const TrainBatch& batch) {
@@ -453,10 +491,10 @@ void copy_to_host(const void* device, std::size_t bytes, void* to) {
   cuda::check(cudaMemcpy(to, device, bytes, cudaMemcpyDefault), "copying memory");
 }
 
-std::unique_ptr<Engine> make_cuda_engine(Loss loss, const std::string& device) {
-  const int number = cuda::device_number(device);
+std::unique_ptr<Engine> make_cuda_engine(Loss loss, const Options& options) {
+  const int number = cuda::device_number(options.device);
   const cuda::Current current(number);
-  return std::make_unique<cuda::CudaEngine>(loss, number);
+  return std::make_unique<cuda::CudaEngine>(loss, number, options);
 }
 
 }  // namespace shoal

@@ -58,6 +58,7 @@ struct TrainLaunch {
   Teams teams;
   DeviceData data;
   Loss loss;
+  Precision precision;
   bool on_chip;  // parameters and slots stay in shared memory for the quantum; teams of one block only
   const TrainJob* jobs;
 };
@@ -102,7 +103,7 @@ SHOAL_DEVICE void train_member(Team& team, const TrainLaunch& launch, const Trai
   float* const on_chip = shared_memory() + kProductFloats;
   if (launch.on_chip) copy_floats(job.parameters, job.floats, on_chip);
   const PassContext c{job.program, launch.data, launch.on_chip ? on_chip : job.parameters, workspace,
-                      job.dropout, job.key,     job.augment_pad > 0 || job.augment_flip};
+                      job.dropout, job.key,     job.augment_pad > 0 || job.augment_flip,   launch.precision};
   Counters counters = *job.counters;  // every thread counts for itself, the first one writes back
   Recorder recorder(job.record, job.losses);
   team.sync();
@@ -155,6 +156,7 @@ struct EvaluateLaunch {
   Teams teams;
   DeviceData data;
   Loss loss;
+  Precision precision;
   const EvaluateJob* jobs;
 };
 
@@ -188,7 +190,7 @@ SHOAL_DEVICE void store_outputs(const Team& team, const LossPass& pass, float* o
 }
 
 SHOAL_DEVICE void evaluate_samples(Team& team, const EvaluateLaunch& launch, const EvaluateJob& job, float* workspace) {
-  const PassContext c{job.program, launch.data, job.parameters, workspace, nullptr, {}, false};
+  const PassContext c{job.program, launch.data, job.parameters, workspace, nullptr, {}, false, launch.precision};
   const int rows = static_cast<int>(job.rows);
   for (int row = team.thread(); row < groups_of(rows) * kLanes; row += team.threads())
     c.chosen()[row] = {static_cast<std::uint32_t>(job.first + (row < rows ? row : 0)), {0, 0, false}};

@@ -14,6 +14,7 @@ struct PassContext {
   const float* dropout;  // rates by layer; null: off
   PhiloxKey key;
   bool augmented;
+  Precision precision;
 
   __device__ float* at(std::int64_t offset) const { return offset < 0 ? nullptr : workspace + offset; }
   __device__ float* parameter(std::int64_t offset) const { return offset < 0 ? nullptr : parameters + offset; }
@@ -59,7 +60,11 @@ SHOAL_DEVICE void forward_stage(Team& team, const PassContext& c, const DeviceSt
   float* y = c.at(s.y);
   switch (s.op) {
     case Op::dense:
-    case Op::conv: layer_forward(team, {s.window, groups, x, c.weights(s), finisher, y}); break;
+    case Op::conv: {
+      const LayerForward layer{s.window, groups, x, c.weights(s), finisher, y};
+      with_factors(c.precision, [&]<class F>() { layer_forward<F>(team, layer); });
+      break;
+    }
     case Op::pool: pool_forward(team, {s.window, s.pooling, groups}, finisher, x, y); break;
     case Op::norm: {
       const NormPass norm = c.norm(s, rows);
@@ -93,14 +98,17 @@ SHOAL_DEVICE void backward_stage(Team& team, const PassContext& c, const DeviceS
   }
   switch (s.op) {
     case Op::dense:
-    case Op::conv:
+    case Op::conv: {
+      const LayerBackwardData data{s.window, groups, dy, c.weights(s), s.add, dx};
+      const LayerBackwardWeights weights{s.window, groups, x,           dy, c.weights(s), c.program.parameters,
+                                         rule,     s.part, c.at(s.sums)};
       if (dx) {  // before the weights, which it reads, change
-        layer_backward_data(team, {s.window, groups, dy, c.weights(s), s.add, dx});
+        with_factors(c.precision, [&]<class F>() { layer_backward_data<F>(team, data); });
         team.sync();
       }
-      layer_backward_weights(team,
-                             {s.window, groups, x, dy, c.weights(s), c.program.parameters, rule, s.part, c.at(s.sums)});
+      with_factors(c.precision, [&]<class F>() { layer_backward_weights<F>(team, weights); });
       break;
+    }
     case Op::pool:
       if (dx) pool_backward(team, {s.window, s.pooling, groups}, x, y, dy, s.add, dx);
       break;

@@ -12,6 +12,7 @@
 #include "engine/rows.h"
 #include "engine/train.h"
 #include "shoal/device.h"
+#include "shoal/population.h"
 
 namespace shoal {
 
@@ -19,7 +20,7 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
-  // The member with its block on the device.
+  // The member with its block on the device. Throws InvalidArgument where the options do not allow one of its size.
   virtual Member place(Member fresh) = 0;
   // The block as bytes: counters, weights, optimiser state. A GPU's engine takes them in any memory.
   virtual void read(const Member& member, std::byte* to) = 0;
@@ -41,7 +42,7 @@ void copy_to_host(const void* device, std::size_t bytes, void* to);
 void synchronise(int device);
 int device_of(const void* pointer);  // its number; throws InvalidArgument where it is in no GPU's memory
 bool finite_on_device(const float* values, std::int64_t count, int device);
-// `device`: "cuda:0", ... Throws DeviceError where there is no such device, or no CUDA in this build.
-std::unique_ptr<Engine> make_cuda_engine(Loss loss, const std::string& device);
+// On options.device: "cuda:0", ... Throws DeviceError where there is no such device, or no CUDA in this build.
+std::unique_ptr<Engine> make_cuda_engine(Loss loss, const Options& options);
 
 }  // namespace shoal

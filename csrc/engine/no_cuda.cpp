@@ -20,8 +20,8 @@ std::shared_ptr<std::byte> device_memory(int, std::size_t) { no_cuda(); }
 std::shared_ptr<std::byte> pinned_memory(std::size_t) { no_cuda(); }
 void make_current(int) { no_cuda(); }
 
-std::unique_ptr<Engine> make_cuda_engine(Loss, const std::string& device) {
-  throw DeviceError("there is no device \"" + device + "\": this build of shoal has no CUDA");
+std::unique_ptr<Engine> make_cuda_engine(Loss, const Options& options) {
+  throw DeviceError("there is no device \"" + options.device + "\": this build of shoal has no CUDA");
 }
 
 }  // namespace shoal

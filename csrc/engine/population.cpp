@@ -37,10 +37,14 @@ void check_parents(const std::vector<std::int64_t>& heirs, const std::vector<std
 }
 
 std::unique_ptr<Engine> make_engine(Loss loss, const Options& options) {
-  if (options.device == "cpu") return make_cpu_engine(loss, options.threads);
+  if (options.device == "cpu") {
+    require(options.precision == Precision::fp32, "precision: the CPU computes in fp32 alone");
+    require(options.engine == EngineKind::automatic, "engine: the CPU has one engine, \"auto\"");
+    return make_cpu_engine(loss, options.threads);
+  }
   require(options.device.starts_with("cuda:"),
           "device must be \"cpu\" or \"cuda:0\", \"cuda:1\", ..., got \"" + options.device + "\"");
-  return make_cuda_engine(loss, options.device);
+  return make_cuda_engine(loss, options);
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "kernels/finish_cuda.h"
-#include "kernels/product_cuda.h"
+#include "kernels/tensor_product_cuda.h"
 #include "kernels/update_cuda.h"
 #include "kernels/window_cuda.h"
 
@@ -198,17 +198,18 @@ struct LayerForward {
   float* y;
 };
 
-template <class T>
+template <class F, class T>
 SHOAL_DEVICE void layer_forward_tiles(const Team& team, const LayerForward& f) {
   const int depth = f.weights.inputs;
-  product<T>(team, f.groups * f.window.y.pixels() * kLanes, f.window.y.channels, depth, depth,
-             ForwardInputs{f.window, f.x}, ForwardWeights{f.weights.weight, f.weights.stride},
-             ForwardOutputs{f.window, f.finisher, f.weights.bias, f.y});
+  multiply<F, T>(team, f.groups * f.window.y.pixels() * kLanes, f.window.y.channels, depth, depth,
+                 ForwardInputs{f.window, f.x}, ForwardWeights{f.weights.weight, f.weights.stride},
+                 ForwardOutputs{f.window, f.finisher, f.weights.bias, f.y});
 }
 
+template <class F>
 SHOAL_OP void layer_forward(const Team& team, const LayerForward& f) {
   with_position_tile(f.groups * f.window.y.pixels() * kLanes, f.window.y.channels,
-                     [&]<class T>(T) { layer_forward_tiles<T>(team, f); });
+                     [&]<class T>(T) { layer_forward_tiles<F, T>(team, f); });
 }
 
 struct LayerBackwardData {
@@ -220,17 +221,18 @@ struct LayerBackwardData {
   float* dx;
 };
 
-template <class T>
+template <class F, class T>
 SHOAL_DEVICE void layer_backward_data_tiles(const Team& team, const LayerBackwardData& f) {
   const int depth = f.window.taps() * f.window.y.channels;
-  product<T>(team, f.groups * f.window.x.pixels() * kLanes, f.window.x.channels, depth, depth,
-             BackwardOutputs{f.window, f.dy}, BackwardWeights{f.window, f.weights.weight, f.weights.stride},
-             BackwardInputs{f.window, f.add, f.dx});
+  multiply<F, T>(team, f.groups * f.window.x.pixels() * kLanes, f.window.x.channels, depth, depth,
+                 BackwardOutputs{f.window, f.dy}, BackwardWeights{f.window, f.weights.weight, f.weights.stride},
+                 BackwardInputs{f.window, f.add, f.dx});
 }
 
+template <class F>
 SHOAL_OP void layer_backward_data(const Team& team, const LayerBackwardData& f) {
   with_position_tile(f.groups * f.window.x.pixels() * kLanes, f.window.x.channels,
-                     [&]<class T>(T) { layer_backward_data_tiles<T>(team, f); });
+                     [&]<class T>(T) { layer_backward_data_tiles<F, T>(team, f); });
 }
 
 struct LayerBackwardWeights {
@@ -244,22 +246,23 @@ struct LayerBackwardWeights {
   float* sums;  // (parts, filters, inputs + 1), where there is more than one part
 };
 
-template <class T, class Store>
+template <class F, class T, class Store>
 SHOAL_DEVICE void layer_gradient_tiles(const Team& team, const LayerBackwardWeights& f, const Store& store) {
   const int columns = f.weights.inputs + (f.weights.bias ? 1 : 0);
-  product<T>(team, f.window.y.channels, columns, f.groups * f.window.y.pixels() * kLanes, f.part,
-             GradientOutputs{f.window, f.dy}, GradientInputs{f.window, f.x}, store);
+  multiply<F, T>(team, f.window.y.channels, columns, f.groups * f.window.y.pixels() * kLanes, f.part,
+                 GradientOutputs{f.window, f.dy}, GradientInputs{f.window, f.x}, store);
 }
 
+template <class F>
 SHOAL_OP void layer_backward_weights(Team& team, const LayerBackwardWeights& f) {
   const int columns = f.weights.inputs + (f.weights.bias ? 1 : 0), filters = f.window.y.channels;
   const int positions = f.groups * f.window.y.pixels() * kLanes, parts = (positions + f.part - 1) / f.part;
   if (parts == 1) {
     const StepWeights step{f.weights, f.slot_stride, f.rule};
-    return with_weight_tile(filters, [&]<class T>(T) { layer_gradient_tiles<T>(team, f, step); });
+    return with_weight_tile(filters, [&]<class T>(T) { layer_gradient_tiles<F, T>(team, f, step); });
   }
   const StoreParts store{f.sums, filters, columns};
-  with_weight_tile(filters, [&]<class T>(T) { layer_gradient_tiles<T>(team, f, store); });
+  with_weight_tile(filters, [&]<class T>(T) { layer_gradient_tiles<F, T>(team, f, store); });
   team.sync();
   for (int i = team.thread(); i < filters * columns; i += team.threads()) {
     float sum = 0;

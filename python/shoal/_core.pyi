@@ -164,6 +164,19 @@ def device_memory(device: int, bytes: int) -> DeviceArray: ...
 def pinned_memory(bytes: int) -> NDArray[np.uint8]: ...
 def make_current(device: int) -> None: ...
 
+class Precision:
+    __members__: ClassVar[dict[str, Precision]]
+    fp32: ClassVar[Precision]
+    tf32: ClassVar[Precision]
+    bf16: ClassVar[Precision]
+    tf32x3: ClassVar[Precision]
+
+class EngineKind:
+    __members__: ClassVar[dict[str, EngineKind]]
+    auto: ClassVar[EngineKind]
+    resident: ClassVar[EngineKind]
+    teams: ClassVar[EngineKind]
+
 class Population:
     def __init__(
         self,
@@ -175,6 +188,8 @@ class Population:
         threads: int,
         data_order: DataOrder,
         device: str,
+        precision: Precision,
+        engine: EngineKind,
     ) -> None: ...
     def add(self, network: Network, hyperparameters: Hyperparameters, id: int) -> int: ...
     def reset(self, row: int, network: Network, hyperparameters: Hyperparameters, id: int) -> None: ...

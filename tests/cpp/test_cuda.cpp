@@ -37,6 +37,11 @@ Population population(const std::string& device, const Shape& shape, Optimizer o
   return Population(shape, optimizer, loss, {.seed = 3, .threads = 1, .data_order = order, .device = device});
 }
 
+Population population(const Shape& shape, Precision precision, EngineKind engine = EngineKind::automatic) {
+  const Options options{.seed = 3, .threads = 1, .device = "cuda:0", .precision = precision, .engine = engine};
+  return Population(shape, Optimizer::sgd, Loss::cross_entropy, options);
+}
+
 // Largest difference of two states' floats; counters must agree.
 double difference(const Bytes& a, const Bytes& b) {
   REQUIRE(a.size() == b.size());
@@ -121,6 +126,64 @@ TEST_CASE("cuda: teams, company, quanta and the order of threads do not change a
     CHECK(state(p, row) == want);
     emulation::seed = 1;
   }
+}
+
+// tests/gpu compares tf32 and bf16 with a reference that rounds alike.
+TEST_CASE("cuda: with three products of TF32 every network trains as on the CPU") {
+  const Pictures pictures(41, {9, 8, 3});
+  for (const Network& network : networks()) {
+    CAPTURE(network.layers.size());
+    Population cpu = population("cpu", pictures.shape), gpu = population(pictures.shape, Precision::tf32x3);
+    for (Population* p : {&cpu, &gpu}) p->add(network, rates(0.02f, 40), 4);
+    fit(cpu, pictures.classes(), 3);
+    fit(gpu, pictures.classes(), 3);
+    CHECK(difference(state(gpu, 0), state(cpu, 0)) < kClose);
+  }
+}
+
+TEST_CASE("cuda: at every precision, teams, company, engine and the order of threads do not change a bit") {
+  const Pictures pictures(40, {9, 8, 3});
+  Bytes before;
+  for (const Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16, Precision::tf32x3}) {
+    CAPTURE(static_cast<int>(precision));
+    const auto trained = [&](EngineKind engine, std::uint32_t company, std::uint64_t seed) {
+      emulation::seed = seed;
+      Population p = population(pictures.shape, precision, engine);
+      for (std::uint32_t i = 0; i < company; ++i) p.add(tiny(), rates(0.01f, 20 + i), 50 + i);
+      const std::int64_t row = p.add(lenet(), rates(0.05f, 35), 9);
+      fit(p, pictures.classes(), 2);
+      emulation::seed = 1;
+      return state(p, row);
+    };
+    const Bytes want = trained(EngineKind::teams, 0, 1);
+    CHECK(trained(EngineKind::resident, 0, 2) == want);
+    CHECK(trained(EngineKind::automatic, 4, 3) == want);
+    CHECK(trained(EngineKind::teams, 4, 4) == want);
+    CHECK(want != before);
+    before = want;
+  }
+}
+
+TEST_CASE("cuda: an engine or a precision that cannot be had is refused in one line") {
+  const std::string limit = std::to_string(emulation::kSharedLimit - 9728 * sizeof(float));
+  Population p = population({100}, Precision::fp32, EngineKind::resident);
+  const auto network = [](std::int64_t units) { return Network{{layer::dense(units, {}, 1, false)}}; };
+  p.add(network(200), rates(0.1f, 8), 0);  // 200 * 112 floats, and their momentum
+  const std::string text = "its weights and optimiser state are 268800 bytes, engine \"resident\" takes " + limit +
+                           " a member on emulated GPU; \"auto\" and \"teams\" take any";
+  CHECK_THROWS_WITH_AS(p.add(network(300), rates(0.1f, 8), 1), text.c_str(), InvalidArgument);
+  CHECK_THROWS_AS(p.reset(0, network(300), rates(0.1f, 8), 1), InvalidArgument);
+  CHECK(p.size() == 1);
+  population({100}, Precision::fp32, EngineKind::teams).add(network(300), rates(0.1f, 8), 1);
+
+  const std::pair<int, int> before = std::exchange(emulation::capability, {7, 5});
+  CHECK_THROWS_WITH_AS(population({4}, Precision::tf32),
+                       "emulated GPU has compute capability 7.5; shoal needs 8.0 or newer, for every precision",
+                       DeviceError);
+  emulation::capability = before;
+  CHECK_THROWS_WITH_AS(Population({4}, Optimizer::sgd, Loss::mse, {.precision = Precision::bf16}),
+                       "precision: the CPU computes in fp32 alone", InvalidArgument);
+  CHECK_THROWS_AS(Population({4}, Optimizer::sgd, Loss::mse, {.engine = EngineKind::teams}), InvalidArgument);
 }
 
 TEST_CASE("cuda: augmented images, shared order and float inputs train as on the CPU") {

@@ -83,10 +83,10 @@ def normalised(dataset, x):
     return data.Dataset(x, dataset.y[: len(x)], dataset.outputs, dataset.scale, dataset.shift).normalised()
 
 
-def reference_run(population, dataset, steps, *, optimizer, loss="cross_entropy", seed=0):
+def reference_run(population, dataset, steps, *, optimizer, loss="cross_entropy", seed=0, factor=None):
     """Train the reference as the population would train its only member, fresh; return it and its losses."""
     network, h, key = population.networks[0], with_defaults(population.hyperparameters(0)), population.ids[0]
-    trainer = Trainer(network, weights(population, 0), optimizer=optimizer, loss=loss)
+    trainer = Trainer(network, weights(population, 0), optimizer=optimizer, loss=loss, factor=factor)
     _, masks = draw(network, dataset.normalised()[:1], np.random.default_rng(0))
     widths, rates = [mask.size for mask in masks], h.get("dropout", ())
 

@@ -1,7 +1,8 @@
 """Every layer in float64 NumPy, from its formula. Images are (B, height, width, channels).
 
 A layer is a function of (run, layer, x) that returns y and the way back: back(dy, gradients) returns dx and puts the
-gradients of the layer's parameters into a dict. ``run`` (network.Pass) has names, parameters and dropout masks.
+gradients of the layer's parameters into a dict. ``run`` (network.Pass) has names, parameters and dropout masks, and
+the rounding of what goes into a matrix product.
 """
 
 import numpy as np
@@ -13,8 +14,10 @@ def dense(run, layer, x):
     name, flat = run.name("dense"), x.reshape(len(x), -1)
     weight = run.parameter(f"{name}.weight", (layer.units, flat.shape[1]))
     bias = run.parameter(f"{name}.bias", (layer.units,)) if layer.bias else 0
+    flat, weight = run.factor(flat), run.factor(weight)
 
     def back(dy, gradients):
+        dy = run.factor(dy)
         gradients[f"{name}.weight"] = dy.T @ flat
         if layer.bias:
             gradients[f"{name}.bias"] = dy.sum(axis=0)
@@ -64,9 +67,10 @@ def conv2d(run, layer, x):
     name, windows = run.name("conv"), Windows(image, layer.kernel, layer.stride, layer.padding)
     weight = run.parameter(f"{name}.weight", (layer.filters, *windows.kernel, image.shape[-1]))
     bias = run.parameter(f"{name}.bias", (layer.filters,)) if layer.bias else 0
-    padded = windows.pad(image)
+    padded, weight = run.factor(windows.pad(image)), run.factor(weight)
 
     def back(dy, gradients):
+        dy = run.factor(dy)
         gradient, dx = np.zeros(weight.shape), np.zeros(padded.shape)
         for (i, j), pixels in windows.taps():
             gradient[:, i, j] = np.tensordot(dy, padded[pixels], axes=([0, 1, 2], [0, 1, 2]))

@@ -7,10 +7,14 @@ from tests.reference.layers import LAYERS
 
 
 class Pass:
-    """One batch on its way through a network: what its layers are called, their parameters, the dropout masks."""
+    """One batch on its way through a network: what its layers are called, their parameters, the dropout masks.
 
-    def __init__(self, parameters, masks=(), training=False):
+    factor: Rounds what goes into the products of dense layers and convolutions, forward and backward.
+    """
+
+    def __init__(self, parameters, masks=(), training=False, factor=None):
         self.parameters, self.training = parameters, training
+        self.factor = factor or (lambda values: values)
         self._masks, self._count = iter(masks), Counter()
 
     def name(self, kind):
@@ -58,14 +62,15 @@ class Draw(Pass):
         return self.masks[-1]
 
 
-def forward(network, parameters, x, masks=(), training=False):
+def forward(network, parameters, x, masks=(), training=False, factor=None):
     """Return the outputs (B, outputs), and the way back.
 
     masks: for each dropout layer 0 or 1 / (1 - rate) of as many numbers as it has inputs; none: dropout is off.
     training: batch normalisation uses the batch, and moves the running statistics among the parameters on.
+    factor: see Pass.
     The way back takes the gradient by the outputs and returns those by the trained parameters, and by x.
     """
-    y, all_back = Pass(parameters, masks, training).chain(network.layers, x.astype(np.float64))
+    y, all_back = Pass(parameters, masks, training, factor).chain(network.layers, x.astype(np.float64))
 
     def back(dy):
         gradients = {}

@@ -6,18 +6,18 @@ from tests.reference.optimizers import OPTIMIZERS
 
 
 class Trainer:
-    """One member. ``parameters`` are copied as float64 and then trained."""
+    """One member. ``parameters`` are copied as float64 and then trained; ``factor``: see network.Pass."""
 
-    def __init__(self, network, parameters, *, optimizer, loss):
+    def __init__(self, network, parameters, *, optimizer, loss, factor=None):
         self.network = network
         self.parameters = {name: np.array(value, np.float64) for name, value in parameters.items()}
         self.optimizer, self.loss = OPTIMIZERS[optimizer], LOSSES[loss]
         self.state = {name: {} for name in parameters}
-        self.steps = 0
+        self.steps, self.factor = 0, factor
 
     def step(self, x, y, hyperparameters, masks=()):
         """Take one step on a batch and return its loss before the step."""
-        outputs, back = forward(self.network, self.parameters, x, masks, training=True)
+        outputs, back = forward(self.network, self.parameters, x, masks, training=True, factor=self.factor)
         loss, dy = self.loss(outputs, y)
         gradients, _ = back(dy)
         for name, gradient in gradients.items():

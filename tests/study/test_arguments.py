@@ -50,6 +50,8 @@ def failing_network(config):
         ({"mode": "min"}, "mode: must be \"max\" for the metric accuracy, got 'min'"),
         ({"mode": "biggest"}, "mode: must be \"max\" for the metric accuracy, got 'biggest'"),
         ({"device": "tpu"}, "device: .*'tpu'"),
+        ({"precision": "bf16", "device": "cpu"}, "precision: must be 'fp32' on the CPU, .*, got 'bf16'"),
+        ({"engine": "resident", "device": "cpu"}, "engine: must be 'auto' on the CPU, .*, got 'resident'"),
         ({"data_order": "mine"}, "data_order: must be one of own, shared"),
         ({"seed": -1}, r"seed: must be an integer in \[0, 4294967295\], got -1"),
         ({"seed": 2**32}, "seed: must be an integer in"),

@@ -1,7 +1,8 @@
 // A population: members resident on one device, each with its own network, hyperparameters and random streams.
 //
 // Determinism: a member's weights depend on (seed, id, its networks, hyperparameters, data and steps) alone, bit
-// for bit on one instruction set: not on threads, other members, row, or where a training run was cut into quanta.
+// for bit on one instruction set, or one kind of GPU at one precision: not on threads, other members, row, or where a
+// training run was cut into quanta.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "shoal/dataset.h"
+#include "shoal/device.h"
 #include "shoal/network.h"
 #include "shoal/optimizer.h"
 
@@ -24,6 +26,8 @@ struct Options {
   int threads = 0;  // of the processor; 0: all cores this process may use
   DataOrder data_order = DataOrder::own;
   std::string device = "cpu";  // or "cuda:0", ...: the name of one of devices()
+  Precision precision = Precision::fp32;
+  EngineKind engine = EngineKind::automatic;
 };
 
 // One parameter array inside a member's block. Rows are padded, so the strides matter.
@@ -70,7 +74,7 @@ class Population {
   Population& operator=(Population&&) noexcept;
 
   // Adds a freshly initialised member; returns its row. Throws InvalidArgument and changes nothing where it does
-  // not fit.
+  // not fit, neither the input nor the engine that was asked for.
   std::int64_t add(const Network& network, const Hyperparameters& hyperparameters, std::uint32_t id);
   // Puts a fresh member into an existing row.
   void reset(std::int64_t row, const Network& network, const Hyperparameters& hyperparameters, std::uint32_t id);

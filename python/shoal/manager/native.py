@@ -66,7 +66,7 @@ class NativeWorker:
         valid: Data to evaluate on.
         rows: Members trained at a time.
         unit: What progress counts.
-        options: Of the population: optimizer, loss, seed, device, threads.
+        options: Of the population: optimizer, loss, seed, device, precision, engine, threads.
         times: Which of ``"seconds"`` and ``"inference_seconds"`` are among the metrics. The first are a trial's share
             of the time that training took, inherited with the weights: a round's time is divided in proportion to the
             multiply-adds of the samples trained on. The second are what predicting the validation data takes, for one
@@ -195,7 +195,8 @@ class NativeWorker:
 
     def _pair(self, heir: int, *networks: Sequential) -> Population:
         """Return a donor's network and its heir's, in which what fits can be inherited."""
-        options = {**self._options, "device": "cpu", "threads": 1, "input_shape": self._train.shape}
+        alone = {"device": "cpu", "precision": "fp32", "engine": "auto", "threads": 1}
+        options = {**self._options, **alone, "input_shape": self._train.shape}
         return Population(networks, ids=[heir] * 2, **options)
 
     def _load(self, member: _Member, block: NDArray[np.uint8]) -> None:

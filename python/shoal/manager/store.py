@@ -18,7 +18,7 @@ from shoal.manager.journal import FILE, Event, Journal, Line, encode, read_journ
 from shoal.manager.snapshot import Snapshot, State, write_parts
 
 _SNAPSHOTS = "snapshot-*.safetensors"
-_FREE = ("device", "plan")  # may change while a study goes on
+_FREE = ("device", "engine", "plan")  # may change while a study goes on
 _KEPT = 2  # the one before the last is there for a disk that lied
 _SHARE = 0.05  # of the time may go into snapshots
 

@@ -68,6 +68,20 @@ def device(asked: str) -> str:
     return rules.choice(asked, "device", ["auto", "cuda", *here])
 
 
+def precision(asked: str, device: str) -> str:
+    """Return the precision that is asked for, if the device has it."""
+    if rules.choice(asked, "precision", native.PRECISIONS) != "fp32" and device == "cpu":
+        raise ValueError(f"precision: must be 'fp32' on the CPU, which has no tensor cores, got {asked!r}")
+    return asked
+
+
+def engine(asked: str, device: str) -> str:
+    """Return the engine that is asked for, if the device has it."""
+    if rules.choice(asked, "engine", native.ENGINES) != "auto" and device == "cpu":
+        raise ValueError(f"engine: must be 'auto' on the CPU, the others are a GPU's, got {asked!r}")
+    return asked
+
+
 def row(member: object, members: int) -> int:
     """Return the row of an existing member."""
     if members == 0:

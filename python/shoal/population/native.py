@@ -26,10 +26,21 @@ version: str = _core.__version__
 
 LOSSES = tuple(_core.Loss.__members__)
 DATA_ORDERS = tuple(_core.DataOrder.__members__)
+PRECISIONS = tuple(_core.Precision.__members__)
+ENGINES = tuple(_core.EngineKind.__members__)
 
 
 def population(
-    shape: tuple[int, ...], optimizer: str, loss: str, *, seed: int, threads: int, data_order: str, device: str
+    shape: tuple[int, ...],
+    optimizer: str,
+    loss: str,
+    *,
+    seed: int,
+    threads: int,
+    data_order: str,
+    device: str,
+    precision: str,
+    engine: str,
 ) -> Population:
     """Return a population without members; 0 threads means all cores, ``device`` is the name of one."""
     return Population(
@@ -40,6 +51,8 @@ def population(
         threads=threads,
         data_order=_core.DataOrder.__members__[data_order],
         device=device,
+        precision=_core.Precision.__members__[precision],
+        engine=_core.EngineKind.__members__[engine],
     )
 
 

@@ -27,7 +27,8 @@ class Population:
     """Networks that train side by side.
 
     What becomes of a member depends on (seed, its id, network, hyperparameters, data, steps) alone, bit for bit on one
-    instruction set: not on threads, on other members, or on where its training was cut into pieces.
+    instruction set, or one kind of GPU at one precision: not on threads, on other members, or on where its training was
+    cut into pieces.
     A population is for one Python thread at a time.
 
     Args:
@@ -41,6 +42,13 @@ class Population:
             layers of a member, or a sequence with one for each (so P such sequences); by default the network's own.
         seed: Of everything random, in [0, 2**32).
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ... or ``"auto"``: a GPU where there is one.
+        precision: What a GPU's tensor cores round the factors of all matrix products to (dense layers and convolutions,
+            forward and backward): ``"tf32"`` (10 bits of fraction) or ``"bf16"`` (7). ``"tf32x3"`` splits each factor
+            in two of tf32, which keeps about 21. Sums, weights and all else stay fp32. ``"fp32"``, the default, uses no
+            tensor cores. The CPU has fp32 alone.
+        engine: Where a GPU keeps members while they train: ``"resident"``: each in the shared memory of one of its
+            processors; ``"teams"``: in its memory and caches, several processors to a member if members are few.
+            ``"auto"`` chooses by the size and number of the members. The weights are the same, bit for bit.
         ids: P keys of the members' random streams, in [0, 2**32), by default 0, 1, 2, ... Members with the same id,
             network and hyperparameters are the same.
         data_order: ``"own"``: each member shuffles by its id. ``"shared"``: all see the same order.
@@ -48,8 +56,8 @@ class Population:
         threads: CPU threads, by default one for each core this process may use.
 
     Raises:
-        ValueError: An argument breaks its rule, or a network does not fit ``input_shape``.
-        DeviceError: There is no such device.
+        ValueError: An argument breaks its rule, or a network does not fit ``input_shape``; or a member, the engine.
+        DeviceError: There is no such device, or it is too old.
         MemoryError: The members do not fit into memory.
     """
 
@@ -63,12 +71,16 @@ class Population:
         hyperparameters: Mapping[str, Any] | None = None,
         seed: int = 0,
         device: str = "auto",
+        precision: str = "fp32",
+        engine: str = "auto",
         ids: Sequence[int] | None = None,
         data_order: str = "own",
         input_shape: Sequence[int] | None = None,
         threads: int | None = None,
     ) -> None:
         self._device = arguments.device(device)
+        self._precision = arguments.precision(precision, self._device)
+        self._engine = arguments.engine(engine, self._device)
         self._networks = arguments.networks(network, members)
         self._optimizer = rules.choice(optimizer, "optimizer", hot.OPTIMIZERS)
         self._loss = rules.choice(loss, "loss", native.LOSSES)
@@ -96,6 +108,8 @@ class Population:
             threads=self._threads,
             data_order=self._data_order,
             device=self._device,
+            precision=self._precision,
+            engine=self._engine,
         )
         for p, (network, values, key) in enumerate(zip(self._networks, self._values, self._ids, strict=True)):
             with _named(p), _counted(p, self.members):
@@ -503,8 +517,16 @@ class Population:
         files.write(path, tensors, description)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, device: str = "auto", threads: int | None = None) -> Population:
-        """Return the population that ``save`` wrote.
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        device: str = "auto",
+        precision: str = "fp32",
+        engine: str = "auto",
+        threads: int | None = None,
+    ) -> Population:
+        """Return the population that ``save`` wrote. How and where it trains is not part of it.
 
         Raises:
             ValueError: The file is truncated, damaged, or holds something else.
@@ -514,19 +536,19 @@ class Population:
         try:
             if saved["population"] != _FORMAT:
                 raise ValueError(f"saved as format {saved['population']}, this version of shoal reads {_FORMAT}")
-            return cls._restore(tensors, saved, device, threads)
+            place = {"device": device, "precision": precision, "engine": engine, "threads": threads}
+            return cls._restore(tensors, saved, place)
         except KeyError as error:
             raise ValueError(f"{path}: not a saved population, it has no entry {error}") from None
         except (TypeError, ValueError) as error:
             raise ValueError(f"{path}: {error}") from error
 
     @classmethod
-    def _restore(cls, tensors: files.Tensors, saved: dict[str, Any], device: str, threads: int | None) -> Population:
+    def _restore(cls, tensors: files.Tensors, saved: dict[str, Any], place: dict[str, Any]) -> Population:
         population = cls(
             [nn.Sequential.from_description(layers) for layers in saved["networks"]],
             ids=saved["ids"],
-            device=device,
-            threads=threads,
+            **place,
             **{name: saved[name] for name in ("optimizer", "loss", "seed", "data_order")},
         )
         for p, values in zip(range(population.members), saved["hyperparameters"], strict=True):

@@ -60,6 +60,8 @@ class Study:
         record: Metrics to be among a trial's although they are costly and ``metric`` does not name them, such as
             ``["train_accuracy", "seconds"]``. A function of the metrics finds those that are named here.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+        precision: Of a GPU's matrix products: ``"fp32"``, ``"tf32"``, ``"bf16"`` or ``"tf32x3"``, as of a `Population`.
+        engine: Of a GPU: ``"auto"``, ``"resident"`` or ``"teams"``, likewise. It may change while a study goes on.
         data_order: ``"own"``: each trial shuffles by its id. ``"shared"``: all see the same order.
         seed: Of everything random, in [0, 2**32).
         directory: Where the study is kept, so that it can go on after it was stopped. None keeps nothing.
@@ -92,6 +94,8 @@ class Study:
         mode: str | Sequence[str | None] | None = None,
         record: Sequence[str] = (),
         device: str = "auto",
+        precision: str = "fp32",
+        engine: str = "auto",
         data_order: str = "own",
         seed: int = 0,
         directory: str | os.PathLike[str] | None = None,
@@ -101,7 +105,10 @@ class Study:
         snapshot_interval: float = 30.0,
         form: str | None = None,
     ) -> None:
-        options = {"optimizer": optimizer, "loss": loss, "device": device, "data_order": data_order, "threads": threads}
+        options = {
+            **{"optimizer": optimizer, "loss": loss, "data_order": data_order},
+            **{"device": device, "precision": precision, "engine": engine, "threads": threads},
+        }
         task = NetworkTask(network, train, valid, options)
         settings = Settings(
             space=space,

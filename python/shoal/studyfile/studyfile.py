@@ -21,7 +21,7 @@ FILE = "study.toml"
 REQUIRED = ("data", "network", "space")
 TABLES = (*REQUIRED, "strategy")
 SETTINGS = (
-    *("loss", "optimizer", "metric", "mode", "record", "seed", "device", "data_order"),
+    *("loss", "optimizer", "metric", "mode", "record", "seed", "device", "precision", "engine", "data_order"),
     *("directory", "rows", "threads", "record_every", "snapshot_interval", "form"),
 )
 
