@@ -14,7 +14,7 @@ import shoal.data
 from shoal import _core
 
 
-def population(net: nets.Net, rates: Floats) -> shoal.Population:
+def population(net: nets.Net, rates: Floats, precision: str = "fp32") -> shoal.Population:
     """Return a fresh population, one member for each learning rate."""
     hyperparameters: dict[str, object] = {"lr": rates, "batch_size": net.batch, "weight_decay": net.weight_decay}
     if net.optimizer == "sgd":
@@ -30,6 +30,7 @@ def population(net: nets.Net, rates: Floats) -> shoal.Population:
         seed=SEED,
         input_shape=net.shape,
         device=machine.device(),
+        precision=precision,
     )
 
 
@@ -43,7 +44,7 @@ class Shoal:
     """A population in one process, on a thread for every core it was given. It draws its own weights."""
 
     def __init__(self, net: nets.Net, data: Data, weights: nets.Weights, rates: Floats) -> None:
-        self.population = population(net, rates)
+        self.population = population(net, rates, machine.precision())
         self.data = dataset(net, data)
 
     def prepare(self, order: Ints) -> None:

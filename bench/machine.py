@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 DEVICE = "SHOAL_BENCH_DEVICE"
+PRECISION = "SHOAL_BENCH_PRECISION"
 
 
 def clean_environment(environment: dict[str, str]) -> dict[str, str]:
@@ -21,6 +22,11 @@ def clean_environment(environment: dict[str, str]) -> dict[str, str]:
 def device() -> str:
     """Return what is measured, "cpu" or "cuda"; workers are told by the environment."""
     return os.environ.get(DEVICE, "cpu")
+
+
+def precision() -> str:
+    """Return what shoal's products compute in, "fp32" or one of a GPU's others; workers are told by the environment."""
+    return os.environ.get(PRECISION, "fp32")
 
 
 def cpus() -> list[int]:

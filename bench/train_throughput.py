@@ -2,12 +2,13 @@
 
     python bench/train_throughput.py                                  # all nets, each with several numbers of members
     python bench/train_throughput.py --nets b64,c --members 32 --peers jax --out results.jsonl
-    python bench/train_throughput.py --device cuda --nets a,b64-128
+    python bench/train_throughput.py --device cuda --nets a,b64-128 --precision tf32
 
 First right: from shoal's weights and batches every peer must reach shoal's losses, step by step, without dropout. Then
 fast: after a warm-up the contenders take turns, so that a machine that drifts drifts for all; figures are medians of
 the repeats with quartiles, ratios are taken turn by turn. The peers' batch orders are drawn before the clock starts,
-shoal's while it runs. A peer too slow for all members trains fewer, which its line tells; its speed is per sample.
+shoal's while it runs. ``--precision`` is that of shoal's timed products; the check, and the peers, stay at float32. A
+peer too slow for all members trains fewer, which its line tells; its speed is per sample.
 
 One JSON line a case goes to stdout or --out, a table to stderr. Real images are used where SHOAL_DATA has MNIST and
 CIFAR-10 (a part of it will do).
@@ -33,11 +34,12 @@ from harness import Crew, Summary
 
 PEERS = ["torch-loop", "torch-last", "torch-vmap", "torch-compile", "torch-graphs", "jax-map", "jax-vmap"]
 ON_GPU = [1, 32, 256, 1024]  # members
+PRECISIONS = ["fp32", "tf32", "bf16", "tf32x3"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
-    os.environ[machine.DEVICE] = options.device
+    os.environ |= {machine.DEVICE: options.device, machine.PRECISION: options.precision}
     about = machine.describe()
     rows: list[dict[str, Any]] = []
     with contextlib.ExitStack() as stack:
@@ -62,12 +64,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nets", type=_listed(list(nets.NETS)), default=nets.TIMED, help="such as a,b64-128")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="of shoal's products on a GPU")
     parser.add_argument("--members", type=_counts, help="population sizes, such as 8,32; by default the net's own")
     parser.add_argument("--peers", type=_peers, default=_peers("torch,jax"), help="torch, jax, their forms, or none")
     parser.add_argument("--repeats", type=int, default=9, help="turns of each contender")
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn, about")
     parser.add_argument("--out", type=Path, help="file for the JSON lines")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.device == "cpu" and options.precision != "fp32":
+        parser.error(f"--precision {options.precision}: needs --device cuda")
+    return options
 
 
 def _listed(known: list[str]) -> Any:
@@ -138,10 +144,11 @@ def case(
         peaks.append(peak["gflops"])
     gflops = statistics.median(peaks)
     medians = {name: statistics.median(values) for name, values in speeds.items()}
+    precision = {} if machine.precision() == "fp32" else {"precision": machine.precision()}
     note(f"net {net.name}, {members} members: " + ", ".join(f"{n} {s / 1e3:.3g}k" for n, s in medians.items()))
     return {
         "bench": "train_throughput",
-        "case": {"net": net.name, "members": members},
+        "case": {"net": net.name, "members": members} | precision,
         "device": machine.device(),
         "unit": "thousand samples/s",
         "better": "higher",

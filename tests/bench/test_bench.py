@@ -74,6 +74,13 @@ def test_an_unknown_peer_is_refused(capsys):
     assert "'theano' is not one of" in capsys.readouterr().err
 
 
+def test_a_precision_needs_a_gpu(capsys):
+    assert train_throughput.parse(["--device", "cuda", "--precision", "tf32"]).precision == "tf32"
+    with pytest.raises(SystemExit):
+        train_throughput.parse(["--precision", "bf16"])
+    assert "--precision bf16: needs --device cuda" in capsys.readouterr().err
+
+
 def test_a_peer_that_refuses_a_net_is_left_out():
     peers = [Answering("able", reason=""), Answering("unable", reason="no images")]
     assert train_throughput.refusals("e", peers) == {"unable": "no images"}

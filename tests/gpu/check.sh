@@ -4,8 +4,8 @@
 #
 #   tests/gpu/check.sh [build] [test] [sanitize] [bench]        all of them by default, one after the other
 #
-# OUT is the folder of the results (build/gpu-check by default): logs and JSON lines. NETS and MEMBERS choose what bench
-# measures. build comes first; the others need what it made.
+# OUT is the folder of the results (build/gpu-check by default): logs and JSON lines. NETS, MEMBERS and PRECISIONS choose
+# what bench measures. build comes first; the others need what it made.
 set -eu
 cd "$(dirname "$0")/../.."
 OUT=$(mkdir -p "${OUT:-build/gpu-check}" && cd "${OUT:-build/gpu-check}" && pwd)
@@ -32,9 +32,17 @@ sanitize() {
   done
 }
 
+# Peers compute in float32, so they run beside shoal's float32 only.
 bench() {
-  python3 bench/train_throughput.py --device cuda --nets "${NETS:-a,b64,b,e,c,d,resnet20}" \
-    --members "${MEMBERS:-1,32,256,1024}" --repeats 3 --seconds 0.3 --out "$OUT/train_throughput_cuda.jsonl"
+  broken=""
+  for precision in ${PRECISIONS:-fp32 tf32 bf16 tf32x3}; do
+    peers=none
+    [ "$precision" != fp32 ] || peers=torch,jax
+    python3 bench/train_throughput.py --device cuda --precision "$precision" --peers "$peers" \
+      --nets "${NETS:-a,b64,b,e,c,d,resnet20}" --members "${MEMBERS:-1,32,256,1024}" --repeats 3 --seconds 0.3 \
+      --out "$OUT/train_throughput_cuda_$precision.jsonl" || broken="$broken $precision"
+  done
+  [ -z "$broken" ] || { echo "broken:$broken"; return 1; }
   for net in b64 d; do python3 bench/exploit.py --net "$net" --device cuda --out "$OUT/exploit_cuda.jsonl"; done
   python3 bench/distances.py --device cuda --peers "" --out "$OUT/distances_cuda.jsonl"
 }
