@@ -44,7 +44,7 @@ struct WarpTile {
   static __device__ int first_column() { return static_cast<int>(threadIdx.x) / kWarp % kAcross * kColumns; }
 };
 
-// This lane's words of a fragment of A, `rows` = 16, or of B, 8, from its first row and word on.
+// This lane's words of a fragment, four of A (16 rows) or two of B (8), from its first row and word on.
 template <class Place, int count>
 SHOAL_DEVICE void load_fragment(const float* stage, int first_row, int first_word, unsigned (&words)[count]) {
   constexpr int kRowsOf8 = count / 2;
