@@ -74,7 +74,7 @@ sanitize-%: .venv/installed-test
 emulated: cpp-build
 	rm -rf build/emulated && mkdir -p build/emulated && cp -r python/shoal build/emulated/ && rm -f build/emulated/shoal/_core*.so
 	cp build/cpp/_core.*.so build/emulated/shoal/
-	PYTHONPATH=build/emulated $(BIN)/python -m pytest tests/gpu $(ARGS)
+	PYTHONPATH=build/emulated $(BIN)/python -m pytest -n auto tests/gpu $(ARGS)
 
 # On a machine with a GPU: build, test, sanitizers, benchmarks. Says itself what it needs.
 gpu-check:

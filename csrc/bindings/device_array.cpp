@@ -85,7 +85,8 @@ DeviceArray bytes_on_device(int device, std::size_t bytes) {
 
 Array<std::uint8_t> pinned_bytes(std::size_t bytes) {
   const std::shared_ptr<std::byte> memory = pinned_memory(bytes);
-  return Array<std::uint8_t>(bytes, reinterpret_cast<std::uint8_t*>(memory.get()), share(memory));
+  return Array<std::uint8_t>(static_cast<py::ssize_t>(bytes), reinterpret_cast<std::uint8_t*>(memory.get()),
+                             share(memory));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "device_view.h"
 
+#include <bit>
 #include <functional>
 #include <numeric>
 #include <optional>
@@ -65,7 +66,8 @@ DeviceView from_interface(const py::object& array) {
     for (std::int64_t& stride : strides) stride /= bytes;
     require_rows(is_row_major(shape, strides));
   }
-  const void* const data = reinterpret_cast<const void*>(interface["data"].cast<py::tuple>()[0].cast<std::uintptr_t>());
+  const auto address = interface["data"].cast<py::tuple>()[0].cast<std::uintptr_t>();
+  const void* const data = std::bit_cast<const void*>(address);
   return {type_name(type[1], 8 * bytes), shape, data, shoal::device_of(data),
           std::shared_ptr<void>(new py::object(array), [](py::object* held) {
             const py::gil_scoped_acquire locked;
