@@ -29,6 +29,7 @@ from shoal.search.protocol import Config, Unit
 from shoal.space import HOT
 
 Network: TypeAlias = Callable[[Config], Sequential]
+Move: TypeAlias = tuple[int, int, Config]  # heir, donor, and the heir's config from now on
 
 
 def hot_values(config: Config, network: Sequential) -> dict[str, Any]:
@@ -112,30 +113,34 @@ class NativeWorker:
         member.parked, member.seconds = state.get("member"), float(state.get("seconds", 0.0))
         member.loss, member.steps = float(state.get("loss", 0.0)), int(state.get("steps", 0))
 
-    def inherit(self, moves: Sequence[tuple[int, int, Config]], origins: Mapping[int, State]) -> dict[int, Layers]:
+    def inherit(self, moves: Sequence[Move], origins: Mapping[int, State]) -> dict[int, Layers]:
         """Replace each heir's state by its donor's, or by what fits of it where its config makes another structure.
 
         Where both have rows and one structure, states are copied on the device, all of them together.
         """
-        direct = [move for move in moves if move[1] not in origins and self._beside(*move)]
-        others = [move for move in moves if move not in direct]
+        made = {heir: self._make(heir, config) for heir, _, config in moves}
+        direct, others = list[Move](), list[Move]()
+        for move in moves:
+            heir, donor, _ = move
+            resident = donor not in origins and self._both_resident(heir, donor, made[heir])
+            (direct if resident else others).append(move)
         states = [origins[donor] if donor in origins else self.state(donor) for _, donor, _ in others]
         networks = [self._members[donor].network for _, donor, _ in others]
-        self._copy(direct)
+        self._copy(direct, made)
         changed: dict[int, Layers] = {}
         for (heir, _, config), network, state in zip(others, networks, states, strict=True):
-            layers = self._adopt(heir, config, network, state)
+            layers = self._adopt(heir, config, made[heir], network, state)
             if layers is not None:
                 changed[heir] = layers
         return changed
 
-    def _beside(self, heir: int, donor: int, config: Config) -> bool:
-        """Whether both have rows, and one structure that stays with this config."""
+    def _both_resident(self, heir: int, donor: int, own: Sequential) -> bool:
+        """Whether both have rows, and one structure that the heir's next network has too."""
         members = [self._members[trial] for trial in (heir, donor)]
-        structures = {network.structure for network in (self._make(heir, config), *(m.network for m in members))}
+        structures = {own.structure, *(member.network.structure for member in members)}
         return len(structures) == 1 and None not in [member.row for member in members]
 
-    def _copy(self, moves: Sequence[tuple[int, int, Config]]) -> None:
+    def _copy(self, moves: Sequence[Move], made: Mapping[int, Sequential]) -> None:
         """Overwrite heirs by their donors, all in rows and of one structure each, in one call."""
         if not moves:
             return
@@ -144,13 +149,13 @@ class NativeWorker:
         sources, targets = ([m.row for m in members if m.row is not None] for members in (donors, heirs))
         self._resident().copy(sources, targets)
         for (_, _, config), heir, spent in zip(moves, heirs, seconds, strict=True):
-            self._change(heir, config, self._make(heir.trial, config))
+            self._change(heir, config, made[heir.trial])
             heir.seconds = spent
             self._forget_way(heir.trial)
 
     def adopt(self, heir: int, config: Config, donor: int, donor_config: Config, state: State) -> Layers | None:
         """Replace the heir's state by this one, or by what fits of it."""
-        return self._adopt(heir, config, self._make(donor, donor_config), state)
+        return self._adopt(heir, config, self._make(heir, config), self._make(donor, donor_config), state)
 
     def layers(self, heir: int, config: Config, donor: int, donor_config: Config) -> Layers | None:
         """Return which layers of the heir are the donor's, if it has another structure."""
@@ -159,9 +164,9 @@ class NativeWorker:
             return None
         return blame(heir, config, "its network", lambda: self._pair(heir, network, own)).inherit(0, 1)
 
-    def _adopt(self, heir: int, config: Config, network: Sequential, state: State) -> Layers | None:
-        """Replace the heir's state by one of this network."""
-        member, block, own, layers = self._members[heir], state["member"], self._make(heir, config), None
+    def _adopt(self, heir: int, config: Config, own: Sequential, network: Sequential, state: State) -> Layers | None:
+        """Replace the heir's state by one of this network; its own is to be the other."""
+        member, block, layers = self._members[heir], state["member"], None
         if own.structure != network.structure:
             pair = blame(heir, config, "its network", lambda: self._pair(heir, network, own))
             pair.load_state(0, np.asarray(block))

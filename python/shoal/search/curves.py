@@ -52,8 +52,8 @@ def nearest(
         distance: One of these names, or a function of (T,) and (m, T) that returns (m,) numbers, with NaN as infinity.
         neighbours: k, how many.
         threads: CPU threads, by default one for each core this process may use. A function runs in one.
-        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...; by default the GPU that an array is on, else ``"cpu"``. A GPU
-            pays from some millions of pairs times points on; a function needs the CPU.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...; by default the GPU that an array is on, else ``"cpu"``. A
+            function needs the CPU.
 
     Returns:
         (q, k) rows of ``library``, the nearest first, and (q, k) distances. Where there are fewer than k curves with a
