@@ -1,7 +1,8 @@
 """Small studies, supervised: ``python -m mpi4py -m tests.mpi.supervised SIZE DIRECTORY NAME...`` runs them over ranks.
 
 With AT=WHAT:RANK:CALL in the environment this happens in the so-maniest training of the rank: WHAT is the number of a
-signal that the rank gets, or ``wrong``: an error in what no user has written.
+signal that the rank gets, or ``wrong``: an error in what no user has written. With SLOW="networks RANK" each training
+of networks takes longer there. Every rank says which trials it has taken over in flight.
 """
 
 import os
@@ -99,6 +100,7 @@ STUDIES = {
         {"strategy": search.PBT(6, steps=900, interval=90, quantile=0.4, synchronous=False), "rows": 4},
     ),
     "uneven": (networks, {**UNEVEN, "rows": 16}),
+    "uneven-end": (networks, {**UNEVEN, "rows": LONG + SHORT}),
     "heavy": (
         trainables,
         {
@@ -165,12 +167,23 @@ def work():
                 if what == "wrong":
                     raise ZeroDivisionError(f"on rank {rank}")
                 os.kill(os.getpid(), int(what))
+            if isinstance(self, NativeWorker):
+                wait("networks")
             return train(self, targets)
+
+        return call
+
+    def telling(restore):
+        def call(self, trial, config, state):
+            if "steps" in state:
+                sys.stdout.write(f"rank {RANK} takes over trial {trial}\n")
+            return restore(self, trial, config, state)
 
         return call
 
     for kind in (NativeWorker, TrainableWorker):
         kind.train = counted(kind.train)
+    NativeWorker.restore = telling(NativeWorker.restore)
     return calls
 
 

@@ -11,7 +11,7 @@ from shoal.manager.journal import encode, read_journal
 
 pytestmark = needs_mpi
 
-ALL = sorted(STUDIES.keys() - {"uneven", "slow-train", "slow-setup", "fails"})
+ALL = sorted(STUDIES.keys() - {"uneven", "uneven-end", "slow-train", "slow-setup", "fails"})
 PROGRAM = "-m", "tests.mpi.supervised"
 
 
@@ -30,6 +30,14 @@ def test_short_trials_of_a_rank_are_replaced_before_its_long_ones_end(ranks, tmp
     reports = [line.event["trial"] for line in read_journal(tmp_path / "uneven") if line.event["event"] == "report"]
     assert sorted(reports) == list(range(LONG + SHORT))
     assert min(reports.index(trial) for trial in range(LONG)) > 12
+
+
+@pytest.mark.parametrize("slow", [0, 1])
+def test_an_idle_rank_takes_over_trials_in_flight(slow, tmp_path):
+    """All are in flight at once, so nothing is left to begin; those of the slow rank come in several trainings."""
+    text = on_ranks(2, *PROGRAM, 2, tmp_path, "uneven-end", SLOW=f"networks {slow}")
+    check("uneven-end", tmp_path)
+    assert f"rank {1 - slow} takes over trial" in text
 
 
 @pytest.mark.parametrize(("what", "slow"), [("train", 0), ("train", 1), ("train", 2), ("setup", 0)])

@@ -42,7 +42,7 @@ class SupervisingWorker:
         self._costs: dict[int, float] = {}
         self._homes: dict[int, int] = {}  # the ranks of trials that have been trained; others are nowhere,
         self._adrift: dict[int, Kept] = {}  # or nowhere but in a state
-        self._flying: list[set[int]] = [set() for _ in range(followers.size)]  # by home: trials on their way to targets
+        self._flying: list[dict[int, int]] = [{} for _ in range(followers.size)]  # by home: targets of trials in flight
         self._resting = set(range(followers.size))  # ranks; others train
         self.states = States(followers)
         self.timesheet = Timesheet(followers.size)
@@ -130,31 +130,39 @@ class SupervisingWorker:
         """Wait for the next rank that has trained."""
         rank, trained = self._followers.trained()
         self._resting.add(rank)
-        self._flying[rank] -= trained.metrics.keys()
+        for trial in trained.metrics:
+            del self._flying[rank][trial]
         self._followers.tell(rank, Follower.noted, list(trained.metrics))
         self.timesheet.add(rank, trained.seconds)
         return trained.metrics
 
     def _assign(self, targets: Mapping[int, int]) -> None:
-        """Give trials to ranks that rest: one that has come back, at least, for then only is something decided."""
+        """Give trials to ranks that rest: one that has come back, at least, for then only is something decided.
+
+        Where there is too little to begin, a rank takes over trials in flight from one that has more.
+        """
         ranks = sorted(self._resting)
-        homes = {trial: ranks.index(self._homes[trial]) for trial in targets if self._homes.get(trial) in ranks}
-        loads = [sum(self._costs[trial] for trial in self._flying[rank]) for rank in ranks]
-        places = placed({trial: self._costs[trial] for trial in targets}, homes, loads)
+        due = {trial: target for rank in ranks for trial, target in self._flying[rank].items()} | dict(targets)
+        homes = {trial: ranks.index(self._homes[trial]) for trial in due if self._homes.get(trial) in ranks}
+        places = placed({trial: self._costs[trial] for trial in due}, homes, len(ranks))
+        for trial, place in places.items():
+            self._move(trial, ranks[place])
         for place, rank in enumerate(ranks):
-            mine = {trial: target for trial, target in targets.items() if places[trial] == place}
-            for trial in mine:
-                self._move(trial, rank)
-            self._flying[rank] |= mine.keys()
-            if self._flying[rank]:
-                self._followers.tell(rank, Follower.train, mine)
+            known, mine = self._flying[rank], {trial: due[trial] for trial in due if places[trial] == place}
+            if mine:
+                new = {trial: target for trial, target in mine.items() if trial not in known}
+                self._followers.tell(rank, Follower.train, new)
                 self._resting.remove(rank)
+            self._flying[rank] = mine
 
     def _move(self, trial: int, rank: int) -> None:
         """Bring a trial to a rank, or start it there."""
-        if self._homes.get(trial) == rank:
+        home = self._homes.get(trial)
+        if home == rank:
             return
-        if trial in self._homes or trial in self._adrift:
+        if home is not None and trial in self._flying[home]:
+            self._followers.tell(home, Follower.noted, [trial])
+        if home is not None or trial in self._adrift:
             key = self.states.bring(self._uproot(trial), rank)
             self._followers.tell(rank, Follower.restore, trial, self._configs[trial], key)
         else:
