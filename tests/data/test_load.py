@@ -1,6 +1,8 @@
 """``load``: where sets are looked for, how they are downloaded, and the real ones where this machine has them."""
 
 import hashlib
+import subprocess
+import sys
 import tarfile
 from dataclasses import replace
 from functools import partial
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from tests.data.files import cifar_bytes, packed_planes, write_cifar10_folder, write_cifar100_folder, write_idx_folder
 
-from shoal.data import load, sources
+from shoal.data import load, loading, sources
 from shoal.errors import DataError
 
 
@@ -227,6 +229,21 @@ def test_digits_come_stratified_and_with_one_test_part_for_all_seeds():
     whole = sum(np.bincount(part.y) for part in (train, valid, test))
     for part in (train, valid, test):
         assert np.abs(np.bincount(part.y) - len(part) * whole / 1797).max() < 2  # two roundings, one a split
+
+
+def test_digits_are_those_of_scikit_learn_which_is_not_imported_for_them():
+    datasets = pytest.importorskip("sklearn.datasets", reason="the digits come with scikit-learn")
+    bunch, table = datasets.load_digits(), loading._digits_table()
+    np.testing.assert_array_equal(table[:, :-1], bunch.data)
+    np.testing.assert_array_equal(table[:, -1], bunch.target)
+    program = "import sys, shoal; shoal.data.load('digits'); assert 'sklearn' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_digits_without_scikit_learn(monkeypatch):
+    monkeypatch.setattr(loading, "find_spec", lambda name: None)
+    with pytest.raises(DataError, match=r"digits: they come with scikit-learn, .*: pip install scikit-learn"):
+        load("digits")
 
 
 @pytest.mark.parametrize(
