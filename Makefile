@@ -82,7 +82,7 @@ gpu-check:
 
 # Processors with AVX2 only, and without AVX, emulated (Debian: apt install qemu-user): every kernel, but not the tests
 # that take long and run no others.
-QUICK = -tce='*finite differences*,*learn with every optimiser*,cuda:*,emulation:*'
+QUICK = -tce='*finite differences*,*learn with every optimiser*,*company*,*convolutional member that diverges*,cuda:*,emulation:*'
 processors: cpp-build
 	printf '%s\n' Haswell Nehalem | xargs -I CPU -P $(CMAKE_BUILD_PARALLEL_LEVEL) qemu-x86_64 -cpu CPU build/cpp/shoal_tests $(QUICK)
 

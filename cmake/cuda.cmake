@@ -19,7 +19,7 @@ if(cuda STREQUAL "EMULATED")
     COMPILE_OPTIONS "-xc++;-Wno-unknown-pragmas;-Wno-pedantic")
   set(cuda_include tests/cpp/emulation)
 elseif(cuda)
-  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
     set(CMAKE_CUDA_ARCHITECTURES 80-real 90a-real 90-virtual)
   endif()
   set(CMAKE_CUDA_RUNTIME_LIBRARY None)  # linked by name, so that C++ projects can use the library too

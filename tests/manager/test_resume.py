@@ -147,8 +147,7 @@ STRATEGIES = {
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
-@pytest.mark.parametrize("rows", [3, 100])
-@pytest.mark.parametrize("every", [None, 1])
+@pytest.mark.parametrize(("rows", "every"), [(3, 1), (100, None)])
 def test_every_strategy_survives(strategy, rows, every, killer, tmp_path):
     """Trials that wait are kept as those that train are; a strategy is what its reports have made of it."""
     how = {"strategy": strategy, "rows": rows, "record_every": every}
