@@ -160,6 +160,40 @@ void start(void (*kernel)(Launch), Launch launch, std::int64_t blocks, int threa
         "starting a kernel");
 }
 
+// A launch whose blocks come in clusters, each on the device at once; the others may come later.
+class ClusterLaunch {
+ public:
+  ClusterLaunch(std::int64_t blocks, std::int64_t cluster, int threads, std::size_t shared_bytes, cudaStream_t stream) {
+    cluster_.id = cudaLaunchAttributeClusterDimension;
+    cluster_.val.clusterDim.x = static_cast<unsigned>(cluster);
+    cluster_.val.clusterDim.y = cluster_.val.clusterDim.z = 1;
+    config_.gridDim = dim3(static_cast<unsigned>(blocks));
+    config_.blockDim = dim3(static_cast<unsigned>(threads));
+    config_.dynamicSmemBytes = shared_bytes;
+    config_.stream = stream;
+    config_.attrs = &cluster_;
+    config_.numAttrs = 1;
+  }
+  ClusterLaunch(const ClusterLaunch&) = delete;
+  ClusterLaunch& operator=(const ClusterLaunch&) = delete;
+
+  // Clusters of a kernel that the current device holds at once.
+  template <class Launch>
+  std::int64_t resident(void (*kernel)(Launch)) const {
+    int clusters = 0;
+    check(cudaOccupancyMaxActiveClusters(&clusters, kernel, &config_), "asking how many clusters fit");
+    return clusters;
+  }
+  template <class Launch>
+  void start(void (*kernel)(Launch), const Launch& launch) const {
+    check(cudaLaunchKernelEx(&config_, kernel, launch), "starting a kernel");
+  }
+
+ private:
+  cudaLaunchAttribute cluster_{};
+  cudaLaunchConfig_t config_{};
+};
+
 // As many blocks as there is work for, or as the device holds.
 template <class Launch>
 void start_for(void (*kernel)(Launch), const Launch& launch, std::int64_t blocks, int threads, const Stream& stream) {

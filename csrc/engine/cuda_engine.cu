@@ -16,6 +16,8 @@ constexpr std::int64_t kPiece = 256;  // samples of an evaluation that one team 
 constexpr std::size_t kProductBytes = kProductFloats * sizeof(float);
 // Blocks of a team whose steps are short: with more, waiting for each other costs more than they bring.
 constexpr std::int64_t kMostBlocks = 64, kLongStep = 250'000'000;  // multiply-adds
+// With still shorter ones it pays to be one cluster, which is smaller, but waits in hardware.
+constexpr std::int64_t kMostOfCluster = 8, kShortStep = 30'000'000;
 
 // What jobs of one launch need, at most.
 struct Demand {
@@ -64,6 +66,7 @@ class CudaEngine final : public Engine {
     check_capability();
     processors_ = attribute(cudaDevAttrMultiProcessorCount);
     shared_bytes_ = static_cast<std::size_t>(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin));
+    has_clusters_ = attribute(cudaDevAttrClusterLaunch) != 0 && compiled_for(train_kernel) >= 90;
     half_processor_ = static_cast<std::size_t>(attribute(cudaDevAttrMaxSharedMemoryPerMultiprocessor)) / 2 -
                       static_cast<std::size_t>(attribute(cudaDevAttrReservedSharedMemoryPerBlock));
     allow_shared_memory(train_kernel);
@@ -212,7 +215,16 @@ class CudaEngine final : public Engine {
           "asking for shared memory");
   }
 
-  // What the kernels are compiled for (cmake/cuda.cmake).
+  // The compute capability, times ten, that a kernel's code is compiled for. A driver translates older code for newer
+  // devices, and in that cluster_sync() does nothing.
+  template <class Launch>
+  static int compiled_for(void (*kernel)(Launch)) {
+    cudaFuncAttributes attributes{};
+    check(cudaFuncGetAttributes(&attributes, kernel), "looking at a kernel");
+    return attributes.ptxVersion;
+  }
+
+  // What the kernels are compiled for at least (cmake/cuda.cmake).
   void check_capability() const {
     const int major = attribute(cudaDevAttrComputeCapabilityMajor);
     if (major >= 8) return;
@@ -285,13 +297,19 @@ class CudaEngine final : public Engine {
     if (teams == 0) throw OutOfMemory(one);
     const std::int64_t most = demand.multiply_adds < kLongStep ? kMostBlocks : blocks;
     const bool splits = demand.shared_bytes == kProductBytes;  // what is on chip belongs to one block
-    const std::int64_t size = splits ? std::clamp<std::int64_t>(blocks / teams, 1, std::min(most, demand.widest)) : 1;
+    std::int64_t size = splits ? std::clamp<std::int64_t>(blocks / teams, 1, std::min(most, demand.widest)) : 1;
+    const std::int64_t cluster = cluster_for(kernel, size, demand);
+    if (cluster > 0) {
+      size = cluster;
+      teams = std::min(teams, clusters_of(kernel, cluster));
+    }
     const auto count = static_cast<std::size_t>(teams);
     auto* const workspaces = room.workspaces.take<float>(count * static_cast<std::size_t>(demand.workspace));
     auto* const control = room.control.take<unsigned>(2 * count + 1);
     stream_.zero(control, (2 * count + 1) * sizeof(unsigned));
     return {.size = static_cast<int>(size),
             .count = static_cast<int>(teams),
+            .clusters = cluster > 0,
             .jobs = static_cast<int>(demand.jobs),
             .workspaces = workspaces,
             .workspace_floats = demand.workspace,
@@ -300,10 +318,31 @@ class CudaEngine final : public Engine {
             .queue = reinterpret_cast<int*>(control + 2 * count)};
   }
 
-  // All blocks are on the device at once, so that those of a team can wait for each other.
+  // Blocks of the cluster that does the work of a team of this size; 0: better none.
+  template <class Launch>
+  std::int64_t cluster_for(void (*kernel)(Launch), std::int64_t size, const Demand& demand) const {
+    if (!has_clusters_ || size == 1 || demand.multiply_adds >= kShortStep) return 0;
+    std::int64_t cluster = kMostOfCluster;
+    while (cluster > size) cluster /= 2;
+    return clusters_of(kernel, cluster) > 0 ? cluster : 0;
+  }
+
+  // Clusters of a kernel that the device holds at once.
+  template <class Launch>
+  std::int64_t clusters_of(void (*kernel)(Launch), std::int64_t blocks) const {
+    return ClusterLaunch(blocks, blocks, kThreads, kProductBytes, stream_.get()).resident(kernel);
+  }
+
+  // The blocks of a team are on the device at once, so that they can wait for each other.
   template <class Launch>
   void start(void (*kernel)(Launch), const Launch& launch, std::size_t shared_bytes) {
-    start_exactly(kernel, launch, launch.teams.size * launch.teams.count, shared_bytes);
+    const Teams& teams = launch.teams;
+    const std::int64_t blocks = std::int64_t{teams.size} * teams.count;
+    if (teams.clusters) {
+      ClusterLaunch(blocks, teams.size, kThreads, shared_bytes, stream_.get()).start(kernel, launch);
+    } else {
+      start_exactly(kernel, launch, blocks, shared_bytes);
+    }
   }
 
   // As many blocks as there is work for, or as the device holds.
@@ -371,6 +410,7 @@ class CudaEngine final : public Engine {
   Precision precision_;
   EngineKind kind_;
   int processors_ = 0;
+  bool has_clusters_ = false;
   std::size_t shared_bytes_ = 0;    // that one block may ask for
   std::size_t half_processor_ = 0;  // that leaves room for another block
   Stream stream_;

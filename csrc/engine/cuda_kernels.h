@@ -12,6 +12,7 @@ namespace shoal::cuda {
 // Memory that the teams of one launch share out.
 struct Teams {
   int size, count;  // blocks of a team, teams
+  bool clusters;    // each team is one
   int jobs;
   float* workspaces;
   std::int64_t workspace_floats;
@@ -22,7 +23,7 @@ struct Teams {
 
 SHOAL_DEVICE Team team_of(const Teams& teams) {
   const int team = static_cast<int>(blockIdx.x) / teams.size;
-  return {static_cast<int>(blockIdx.x) % teams.size, teams.size, teams.arrivals + team, 0};
+  return {static_cast<int>(blockIdx.x) % teams.size, teams.size, teams.clusters, teams.arrivals + team};
 }
 
 // The team's next job; teams.jobs or more: none is left.

@@ -34,12 +34,22 @@ SHOAL_DEVICE void pause() {
 #endif
 }
 
+// All threads of a cluster's blocks come here, and see what the others wrote before (PTX ISA, barrier.cluster).
+SHOAL_DEVICE void cluster_sync() {
+#ifndef __CUDACC__
+  emulation::cluster_sync();
+#elif __CUDA_ARCH__ >= 900
+  asm volatile("barrier.cluster.arrive.release.aligned;\n\tbarrier.cluster.wait.acquire.aligned;" ::: "memory");
+#endif
+}
+
 // Blocks that share one member. Each takes every size-th piece of an op; a sum has one owner and one order, so that no
 // result depends on `size`.
 struct Team {
   int rank, size;
-  unsigned* arrivals;  // of all its blocks since the launch; global memory, zero at first
-  unsigned awaited;
+  bool cluster = false;          // the team is one
+  unsigned* arrivals = nullptr;  // of all its blocks since the launch; global memory, zero at first. Not for clusters
+  unsigned awaited = 0;
 
   __device__ int thread() const { return rank * kThreads + static_cast<int>(threadIdx.x); }
   __device__ int threads() const { return size * kThreads; }
@@ -48,6 +58,7 @@ struct Team {
 
   // Every thread of the team must come; what they wrote before, all see behind it.
   __device__ void sync() {
+    if (cluster) return cluster_sync();
     __syncthreads();
     if (size == 1) return;
     awaited += static_cast<unsigned>(size);

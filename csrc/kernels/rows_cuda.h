@@ -56,7 +56,7 @@ SHOAL_DEVICE void cross_rows(const CrossLaunch& launch, std::int64_t begin, std:
 __global__ void __launch_bounds__(kThreads) cross_kernel(const __grid_constant__ CrossLaunch launch) {
   cross_rows(launch, 0, launch.saves);
   if (launch.saves > 0) {
-    Team all{static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x), launch.arrivals, 0};
+    Team all{static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x), false, launch.arrivals};
     all.sync();
   }
   cross_rows(launch, launch.saves, launch.count);

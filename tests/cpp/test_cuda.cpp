@@ -128,6 +128,26 @@ TEST_CASE("cuda: teams, company, quanta and the order of threads do not change a
   }
 }
 
+TEST_CASE("cuda: a team waits in hardware where a GPU has clusters, and comes to the same bits without") {
+  const Pictures pictures(70, {9, 8, 3});
+  const auto trained = [&](int capability, int compiled_for, std::uint64_t seed) {
+    emulation::capability = {capability, 0}, emulation::compiled_for = compiled_for, emulation::seed = seed;
+    Population p = population("cuda:0", pictures.shape);
+    p.add(lenet(), rates(0.05f, 64), 9);
+    fit(p, pictures.classes(), 3);
+    std::vector<float> losses(1), metrics(1);
+    p.evaluate(pictures.classes(), {0}, losses.data(), metrics.data());
+    emulation::capability = {9, 0}, emulation::compiled_for = 90, emulation::seed = 1;
+    return std::pair(state(p, 0), losses);
+  };
+  const int before = emulation::cluster_launches;
+  const auto want = trained(8, 80, 1);
+  CHECK(trained(9, 80, 1) == want);  // by code that knows of no clusters
+  CHECK(emulation::cluster_launches == before);
+  for (const std::uint64_t seed : {1, 2, 3}) CHECK(trained(9, 90, seed) == want);
+  CHECK(emulation::cluster_launches == before + 6);  // to train and to evaluate
+}
+
 // tests/gpu compares tf32 and bf16 with a reference that rounds alike.
 TEST_CASE("cuda: with three products of TF32 every network trains as on the CPU") {
   const Pictures pictures(41, {9, 8, 3});

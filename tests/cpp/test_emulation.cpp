@@ -18,10 +18,11 @@ struct Arguments {
 };
 
 template <class Kernel>
-std::vector<float> run(Kernel kernel, bool mistake, std::size_t shared_floats = 64, unsigned threads = 64) {
-  std::vector<float> out(threads);
+std::vector<float> run(Kernel kernel, bool mistake, std::size_t shared_floats = 64, unsigned threads = 64,
+                       unsigned cluster = 1) {
+  std::vector<float> out(threads * cluster, NAN);
   const Arguments arguments{out.data(), mistake};
-  emulation::launch(dim3(1), dim3(threads), shared_floats * sizeof(float), [&] { kernel(arguments); });
+  emulation::launch(dim3(cluster), dim3(threads), shared_floats * sizeof(float), [&] { kernel(arguments); }, cluster);
   return out;
 }
 
@@ -31,6 +32,20 @@ void neighbour(const Arguments& a) {
   shared_memory()[i] = static_cast<float>(i);
   if (!a.mistake) __syncthreads();
   a.out[i] = shared_memory()[(i + 1) % 64];
+}
+
+// Four blocks take turns: each thread adds 1 to what its twin in the block before has written.
+void relay(const Arguments& a) {
+  for (unsigned turn = 0; turn < 16; ++turn) {
+    const unsigned before = (blockIdx.x + 3) % 4;
+    if (blockIdx.x == turn % 4)
+      a.out[blockIdx.x * 64 + threadIdx.x] = turn == 0 ? 0 : a.out[before * 64 + threadIdx.x] + 1;
+    a.mistake ? __syncthreads() : cluster_sync();
+  }
+}
+
+void one_block_stays_away(const Arguments& a) {
+  if (!a.mistake || blockIdx.x != 2) cluster_sync();
 }
 
 void divergent(const Arguments& a) {
@@ -84,6 +99,18 @@ TEST_CASE("emulation: a barrier must be the same for all threads, and be reached
   CHECK_THROWS_AS(run(divergent, true), Fault);
   CHECK_NOTHROW(run(early, false));
   CHECK_THROWS_AS(run(early, true), Fault);
+}
+
+TEST_CASE("emulation: a cluster's barrier is for all of its blocks") {
+  for (std::uint64_t seed = 1; seed < 6; ++seed) {
+    emulation::seed = seed;
+    const std::vector<float> right = run(relay, false, 64, 64, 4), wrong = run(relay, true, 64, 64, 4);
+    for (std::size_t i = 0; i < 256; ++i) CHECK(right[i] == static_cast<float>(12 + i / 64));
+    CHECK(wrong != right);
+  }
+  emulation::seed = 1;
+  CHECK_NOTHROW(run(one_block_stays_away, false, 64, 64, 4));
+  CHECK_THROWS_AS(run(one_block_stays_away, true, 64, 64, 4), Fault);
 }
 
 TEST_CASE("emulation: shared memory ends where the launch said, and starts as NaN") {

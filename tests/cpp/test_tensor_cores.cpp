@@ -123,9 +123,8 @@ double product_error(int m, int n, int k, int part) {
   std::vector<float> got(static_cast<std::size_t>(m * n));
   const Matrix<along_a> from_a{a, m, k};
   const Matrix<along_b> from_b{b, n, k};
-  emulation::launch(dim3(1), dim3(kThreads), kProductFloats * sizeof(float), [&] {
-    multiply<F, T>(Team{0, 1, nullptr, 0}, m, n, k, part, from_a, from_b, Results<!along_a>{got, n});
-  });
+  emulation::launch(dim3(1), dim3(kThreads), kProductFloats * sizeof(float),
+                    [&] { multiply<F, T>(Team{0, 1}, m, n, k, part, from_a, from_b, Results<!along_a>{got, n}); });
   double worst = 0;
   for (int row = 0; row < m; ++row) {
     for (int column = 0; column < n; ++column) {

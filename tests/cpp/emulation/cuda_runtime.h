@@ -3,8 +3,8 @@
 //
 // A CUDA thread is a fiber that runs until it waits for others. Which fiber runs next is drawn from a seed, so that a
 // missing barrier gives wrong numbers. Shared memory starts as NaN, with a guard of NaN behind it. A barrier that not
-// all threads of a block reach, or that they reach in different places, a write behind the shared memory, and a launch
-// that no device could hold throw emulation::Fault.
+// all threads of a block or cluster reach, or that they reach in different places, a write behind the shared memory, and
+// a launch that no device could hold throw emulation::Fault.
 #pragma once
 
 #include <ucontext.h>
@@ -37,6 +37,8 @@ struct dim3 {
   constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
 };
 
+inline dim3 gridDim;  // of the launch under way
+
 struct alignas(16) float4 {
   float x, y, z, w;
 };
@@ -50,15 +52,18 @@ struct Fault : std::runtime_error {
 inline constexpr int kWarpSize = 32;
 inline constexpr std::size_t kSharedLimit = 227 * 1024, kReserved = 1024, kGuard = 4096;
 inline constexpr int kProcessors = 2, kMostBlocks = 2;    // blocks of one processor
+inline constexpr unsigned kMostOfCluster = 8;             // blocks that every device with clusters takes
 inline constexpr std::uint32_t kUnwritten = 0x7FBADBADu;  // a NaN
 
 inline std::uint64_t seed = 1;  // of the order of fibers
 inline int devices = 1;         // that the machine seems to have
 inline std::pair<int, int> capability{9, 0};
+inline int compiled_for = 90;  // as a cudaFuncAttributes::ptxVersion
 inline std::size_t memory_limit = std::size_t{8} << 30, memory_used = 0;
 inline int launches = 0, copies = 0;  // so far: of kernels; of memory, to or from a device or within it
+inline int cluster_launches = 0;      // those with clusters among them
 
-enum class Wait { none, block, warp, done };
+enum class Wait { none, cluster, block, warp, done };
 
 struct Block;
 
@@ -91,10 +96,16 @@ struct Block {
   std::vector<float> shared;
 };
 
+// Those that a barrier is for.
+struct Group {
+  Wait kind;
+  std::vector<Thread*> threads;
+};
+
 struct Machine {
   ucontext_t scheduler{};
   Thread* current = nullptr;
-  dim3 grid, block;
+  std::vector<Group> groups;
   std::function<void()> body;
   std::uint64_t progress = 0;  // barriers passed and threads ended
   std::exception_ptr error;
@@ -115,6 +126,9 @@ inline void leave(Wait wait, Place where) {
 }
 
 inline void yield() { leave(Wait::none, {}); }
+inline void cluster_sync(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  leave(Wait::cluster, {file, line});
+}
 inline float* shared_memory() { return self().block->shared.data(); }
 
 inline void run_thread() {
@@ -138,22 +152,36 @@ inline void make_fiber(Thread& thread) {
   makecontext(&thread.context, &run_thread, 0);
 }
 
-// Lets [first, last) go on if all of them that are not done wait for the same barrier.
-inline void release(Machine& m, Wait kind, Thread* first, Thread* last) {
+inline std::vector<Group> groups_of(std::vector<Block>& blocks, unsigned cluster) {
+  std::vector<Group> clusters((blocks.size() + cluster - 1) / cluster, {Wait::cluster, {}}), groups;
+  for (std::size_t b = 0; b < blocks.size(); ++b) {
+    Group block{Wait::block, {}};
+    for (Thread& thread : blocks[b].threads) {
+      if (thread.index.x % kWarpSize == 0) groups.push_back({Wait::warp, {}});
+      for (Group* group : {&clusters[b / cluster], &block, &groups.back()}) group->threads.push_back(&thread);
+    }
+    groups.push_back(std::move(block));
+  }
+  groups.insert(groups.end(), clusters.begin(), clusters.end());
+  return groups;
+}
+
+// Lets a group go on if all of its threads that are not done wait for the same barrier.
+inline void release(Machine& m, const Group& group) {
   Place where;
   bool any = false;
-  for (Thread* t = first; t != last; ++t) {
+  for (const Thread* t : group.threads) {
     if (t->wait == Wait::done) continue;
-    if (t->wait != kind) return;
-    if (any && t->where != where) throw Fault("threads of one block wait at different barriers");
+    if (t->wait != group.kind) return;
+    if (any && t->where != where) throw Fault("threads of one group wait at different barriers");
     where = t->where;
     any = true;
   }
   if (!any) return;
-  for (Thread* t = first; t != last; ++t) {
+  for (Thread* t : group.threads) {
     if (t->wait == Wait::done) throw Fault("a barrier is not reached by all threads: some have ended");
+    t->wait = Wait::none;
   }
-  for (Thread* t = first; t != last; ++t) t->wait = Wait::none;
   ++m.progress;
 }
 
@@ -167,18 +195,14 @@ inline void run_blocks(Machine& m, std::vector<Block>& blocks) {
   int idle = 0;
   while (std::any_of(all.begin(), all.end(), [](const Thread* t) { return t->wait != Wait::done; })) {
     std::shuffle(all.begin(), all.end(), random);
+    const std::uint64_t late = blocks.size() > 1 ? random() : 0;  // blocks that do not run now: they do not keep step
     for (Thread* thread : all) {
-      if (thread->wait != Wait::none) continue;
+      if (thread->wait != Wait::none || (late >> thread->block->index.x % 64 & 1)) continue;
       m.current = thread;
       swapcontext(&m.scheduler, &thread->context);
       if (m.error) std::rethrow_exception(m.error);
     }
-    for (Block& block : blocks) {
-      Thread* const threads = block.threads.data();
-      release(m, Wait::block, threads, threads + block.threads.size());
-      for (std::size_t w = 0; w < block.threads.size(); w += kWarpSize)
-        release(m, Wait::warp, threads + w, threads + std::min(w + kWarpSize, block.threads.size()));
-    }
+    for (const Group& group : m.groups) release(m, group);
     idle = m.progress == last_progress ? idle + 1 : 0;
     last_progress = m.progress;
     if (idle > 1000) throw Fault("no thread can go on: a barrier is not reached by all threads");
@@ -191,13 +215,11 @@ inline void check_guard(const Block& block) {
     throw Fault("a write behind the end of shared memory");
 }
 
-inline void launch(dim3 grid, dim3 block, std::size_t shared_bytes, std::function<void()> body) {
+inline void launch(dim3 grid, dim3 block, std::size_t shared_bytes, std::function<void()> body, unsigned cluster = 1) {
   if (shared_bytes > kSharedLimit)
     throw Fault("a launch with " + std::to_string(shared_bytes) + " bytes of shared memory");
   if (block.x * block.y * block.z > 1024) throw Fault("a launch with more than 1024 threads a block");
   Machine m;
-  m.grid = grid;
-  m.block = block;
   m.body = std::move(body);
   std::vector<Block> blocks(grid.x);
   for (unsigned b = 0; b < grid.x; ++b) {
@@ -212,6 +234,8 @@ inline void launch(dim3 grid, dim3 block, std::size_t shared_bytes, std::functio
       make_fiber(thread);
     }
   }
+  m.groups = groups_of(blocks, cluster);
+  gridDim = grid;
   Machine* const before = std::exchange(machine(), &m);
   try {
     run_blocks(m, blocks);
@@ -229,8 +253,6 @@ inline void launch(dim3 grid, dim3 block, std::size_t shared_bytes, std::functio
 
 #define threadIdx (::emulation::self().index)
 #define blockIdx (::emulation::self().block->index)
-#define blockDim (::emulation::machine()->block)
-#define gridDim (::emulation::machine()->grid)
 
 inline void __syncthreads(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   emulation::leave(emulation::Wait::block, {file, line});
@@ -312,7 +334,8 @@ enum cudaDeviceAttr {
   cudaDevAttrMaxSharedMemoryPerMultiprocessor = 81,
   cudaDevAttrReservedSharedMemoryPerBlock = 111,
   cudaDevAttrComputeCapabilityMajor = 75,
-  cudaDevAttrComputeCapabilityMinor = 76
+  cudaDevAttrComputeCapabilityMinor = 76,
+  cudaDevAttrClusterLaunch = 120
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 enum cudaMemoryType { cudaMemoryTypeUnregistered = 0, cudaMemoryTypeDevice = 2, cudaMemoryTypeManaged = 3 };
@@ -375,6 +398,7 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int)
     case cudaDevAttrReservedSharedMemoryPerBlock: return *value = static_cast<int>(emulation::kReserved), cudaSuccess;
     case cudaDevAttrComputeCapabilityMajor: return *value = emulation::capability.first, cudaSuccess;
     case cudaDevAttrComputeCapabilityMinor: return *value = emulation::capability.second, cudaSuccess;
+    case cudaDevAttrClusterLaunch: return *value = emulation::capability.first >= 9, cudaSuccess;
     default: return *value = 0, cudaSuccess;
   }
 }
@@ -438,6 +462,13 @@ template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int bytes) {
   return static_cast<std::size_t>(bytes) <= emulation::kSharedLimit ? cudaSuccess : cudaErrorInvalidValue;
 }
+struct cudaFuncAttributes {
+  int ptxVersion;
+};
+template <class Kernel>
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, Kernel) {
+  return attributes->ptxVersion = emulation::compiled_for, cudaSuccess;
+}
 template <class Kernel>
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Kernel, int, std::size_t shared_bytes) {
   const std::size_t fit = shared_bytes ? emulation::kSharedLimit / shared_bytes : emulation::kMostBlocks;
@@ -452,6 +483,41 @@ cudaError_t cudaLaunchCooperativeKernel(void (*kernel)(Argument), dim3 grid, dim
   ++emulation::launches;
   const auto& argument = *static_cast<const std::remove_const_t<Argument>*>(arguments[0]);
   emulation::launch(grid, block, shared_bytes, [&] { kernel(argument); });
+  return cudaSuccess;
+}
+
+enum cudaLaunchAttributeID { cudaLaunchAttributeClusterDimension = 4 };
+struct cudaLaunchAttribute {
+  cudaLaunchAttributeID id;
+  struct {
+    dim3 clusterDim;
+  } val;
+};
+struct cudaLaunchConfig_t {
+  dim3 gridDim, blockDim;
+  std::size_t dynamicSmemBytes;
+  cudaStream_t stream;
+  cudaLaunchAttribute* attrs;
+  unsigned numAttrs;
+};
+template <class Kernel>
+cudaError_t cudaOccupancyMaxActiveClusters(int* clusters, Kernel kernel, const cudaLaunchConfig_t* config) {
+  const unsigned cluster = config->attrs[0].val.clusterDim.x;
+  if (emulation::capability.first < 9 || cluster > emulation::kMostOfCluster || config->gridDim.x % cluster != 0)
+    return cudaErrorInvalidValue;
+  int fit = 0;
+  cudaOccupancyMaxActiveBlocksPerMultiprocessor(&fit, kernel, static_cast<int>(config->blockDim.x),
+                                                config->dynamicSmemBytes);
+  return *clusters = fit * emulation::kProcessors / static_cast<int>(cluster), cudaSuccess;
+}
+template <class Argument>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Argument), const Argument& argument) {
+  int fit = 0;
+  if (cudaOccupancyMaxActiveClusters(&fit, kernel, config) != cudaSuccess || fit == 0) return cudaErrorInvalidValue;
+  ++emulation::launches, ++emulation::cluster_launches;
+  emulation::launch(
+      config->gridDim, config->blockDim, config->dynamicSmemBytes, [&] { kernel(argument); },
+      config->attrs[0].val.clusterDim.x);
   return cudaSuccess;
 }
 
