@@ -114,6 +114,27 @@ class Fetch {
   float values_[kCount];
 };
 
+// The slices of both operands over k in [k_begin, k_end), through two buffers of `kStage` floats: store(stage) puts what
+// was fetched into one, sum(stage) makes use of it, while the next slice is on its way.
+template <int BK, int kStage, class FetchA, class FetchB, class Store, class Sum>
+SHOAL_DEVICE void for_slices(FetchA& from_a, FetchB& from_b, int k_begin, int k_end, float* shared, const Store& store,
+                             const Sum& sum) {
+  from_a.fetch(k_begin, k_end);
+  from_b.fetch(k_begin, k_end);
+  float* stage = shared;
+  for (int k = k_begin; k < k_end; k += BK) {
+    store(stage);
+    __syncthreads();
+    if (k + BK < k_end) {
+      from_a.fetch(k + BK, k_end);
+      from_b.fetch(k + BK, k_end);
+    }
+    sum(stage);
+    stage = stage == shared ? shared + kStage : shared;
+  }
+  __syncthreads();  // shared memory is free again
+}
+
 // The sums of one tile over k in [k_begin, k_end), this thread's TM x TN of them (and this group's share of k).
 template <class T, class A, class B>
 SHOAL_DEVICE void sum_tile(const A& a, const B& b, int m, int m_end, int n, int n_end, int k_begin, int k_end,
@@ -123,35 +144,28 @@ SHOAL_DEVICE void sum_tile(const A& a, const B& b, int m, int m_end, int n, int 
   const int across = lane % T::kAcross * T::TN, down = lane / T::kAcross * T::TM;
   Fetch<A, T::BM, T::BK> from_a(a, m, m_end);
   Fetch<B, T::BN, T::BK> from_b(b, n, n_end);
-  from_a.fetch(k_begin, k_end);
-  from_b.fetch(k_begin, k_end);
-  float* stage = shared;
-  for (int k = k_begin; k < k_end; k += T::BK) {
-    float* const stage_b = stage + T::BK * T::kStrideA;
+  constexpr int kFloatsA = T::BK * T::kStrideA;
+  const auto store = [&](float* stage) {
     from_a.each(
         [&](int row, int depth, int deeper, float value) { stage[(depth + deeper) * T::kStrideA + row] = value; });
-    from_b.each(
-        [&](int row, int depth, int deeper, float value) { stage_b[(depth + deeper) * T::kStrideB + row] = value; });
-    __syncthreads();
-    if (k + T::BK < k_end) {
-      from_a.fetch(k + T::BK, k_end);
-      from_b.fetch(k + T::BK, k_end);
-    }
+    from_b.each([&](int row, int depth, int deeper, float value) {
+      stage[kFloatsA + (depth + deeper) * T::kStrideB + row] = value;
+    });
+  };
+  for_slices<T::BK, T::kStage>(from_a, from_b, k_begin, k_end, shared, store, [&](const float* stage) {
 #pragma unroll
     for (int i = 0; i < T::kDepth; ++i) {
       const int depth = group * T::kDepth + i;
       float x[T::TM], y[T::TN];
       load_vectors(stage + depth * T::kStrideA + down, x);
-      load_vectors(stage_b + depth * T::kStrideB + across, y);
+      load_vectors(stage + kFloatsA + depth * T::kStrideB + across, y);
 #pragma unroll
       for (int r = 0; r < T::TM; ++r) {
 #pragma unroll
         for (int c = 0; c < T::TN; ++c) sum[r][c] = fmaf(x[r], y[c], sum[r][c]);
       }
     }
-    stage = stage == shared ? shared + T::kStage : shared;
-  }
-  __syncthreads();  // shared memory is free again
+  });
 }
 
 // store(m, n, value(row, column)) for every element of a tile that lies inside. Neighbouring threads take neighbours

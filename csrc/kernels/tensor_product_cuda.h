@@ -66,18 +66,14 @@ SHOAL_DEVICE void sum_fragments(const A& a, const B& b, int m, int m_end, int n,
   static_assert(2 * kStage <= kProductFloats);
   Fetch<A, T::BM, T::BK> from_a(a, m, m_end);
   Fetch<B, T::BN, T::BK> from_b(b, n, n_end);
-  from_a.fetch(k_begin, k_end);
-  from_b.fetch(k_begin, k_end);
-  float* stage = shared;
-  for (int k = k_begin; k < k_end; k += T::BK) {
-    float* const stage_b = stage + PlaceA::kFloats;
+  const auto store = [&](float* stage) {
     from_a.each([&](int row, int depth, int deeper, float value) { PlaceA::put(stage, row, depth, deeper, value); });
-    from_b.each([&](int row, int depth, int deeper, float value) { PlaceB::put(stage_b, row, depth, deeper, value); });
-    __syncthreads();
-    if (k + T::BK < k_end) {
-      from_a.fetch(k + T::BK, k_end);
-      from_b.fetch(k + T::BK, k_end);
-    }
+    from_b.each([&](int row, int depth, int deeper, float value) {
+      PlaceB::put(stage + PlaceA::kFloats, row, depth, deeper, value);
+    });
+  };
+  for_slices<T::BK, kStage>(from_a, from_b, k_begin, k_end, shared, store, [&](const float* stage) {
+    const float* const stage_b = stage + PlaceA::kFloats;
 #pragma unroll
     for (int word = 0; word < PlaceA::kWords; word += kFragmentWords) {
       unsigned x[W::kM][4], y[W::kN][2];
@@ -92,9 +88,7 @@ SHOAL_DEVICE void sum_fragments(const A& a, const B& b, int m, int m_end, int n,
         for (int c = 0; c < W::kN; ++c) F::multiply_add(x[r], y[c], sum[r][c]);
       }
     }
-    stage = stage == shared ? shared + kStage : shared;
-  }
-  __syncthreads();  // shared memory is free again
+  });
 }
 
 // Through shared memory to store(m, n, value).
