@@ -8,21 +8,21 @@ moving costs. All ties go to the lowest number, so every rank comes to the same 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 _EVEN = 1.05  # times the mean
 
 
-def placed(costs: Mapping[int, float], homes: Mapping[int, int], ranks: int) -> dict[int, int]:
+def placed(costs: Mapping[int, float], homes: Mapping[int, int], loads: Sequence[float]) -> dict[int, int]:
     """Return a rank for each trial.
 
     Args:
         costs: Of each trial in this round, > 0.
         homes: Where trials are; one that is missing is nowhere yet.
-        ranks: How many there are.
+        loads: The costs of what each rank has to do besides, and keeps.
     """
     where = {trial: homes[trial] for trial in costs if trial in homes}
-    loads = [0.0] * ranks
+    loads = list(loads)
     for trial, rank in where.items():
         loads[rank] += costs[trial]
     for trial in sorted(costs.keys() - where.keys(), key=lambda trial: (-costs[trial], trial)):

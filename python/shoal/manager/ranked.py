@@ -126,7 +126,7 @@ class RankedWorker:
         self._hear("train", *targets.items())
         self._compare()
         homes = {trial: self._homes[trial] for trial in targets if trial in self._homes and trial not in self._adrift}
-        ranks = placed({trial: self._costs[trial] for trial in targets}, homes, self._transport.size)
+        ranks = placed({trial: self._costs[trial] for trial in targets}, homes, [0.0] * self._transport.size)
         moving = [trial for trial, rank in ranks.items() if self._homes.get(trial, rank) != rank]
         states = self._deliver([(self._leaving(trial), ranks[trial]) for trial in moving])
         self._adrift -= targets.keys()

@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from shoal.manager.balance import placed
 from shoal.manager.follower import Follower
 from shoal.manager.followers import Followers
@@ -43,7 +45,9 @@ class SupervisingWorker:
         self._homes: dict[int, int] = {}  # the ranks of trials that have been trained; others are nowhere,
         self._adrift: dict[int, Kept] = {}  # or nowhere but in a state
         self._flying: list[dict[int, int]] = [{} for _ in range(followers.size)]  # by home: targets of trials in flight
+        self._waiting: dict[int, int] = {}  # targets of trials that no rank trains yet
         self._resting = set(range(followers.size))  # ranks; others train
+        self._loads = np.full(followers.size, np.inf)  # what the latter train costs
         self.states = States(followers)
         self.timesheet = Timesheet(followers.size)
 
@@ -130,6 +134,7 @@ class SupervisingWorker:
         """Wait for the next rank that has trained."""
         rank, trained = self._followers.trained()
         self._resting.add(rank)
+        self._loads[rank] = np.inf
         for trial in trained.metrics:
             del self._flying[rank][trial]
         self._followers.tell(rank, Follower.noted, list(trained.metrics))
@@ -139,29 +144,44 @@ class SupervisingWorker:
     def _assign(self, targets: Mapping[int, int]) -> None:
         """Give trials to ranks that rest: one that has come back, at least, for then only is something decided.
 
-        Where there is too little to begin, a rank takes over trials in flight from one that has more.
+        So that loads stay even, also where there is nothing new to begin, trials in flight there may go on elsewhere,
+        and some may wait for the rank that trains least. Of those that train it is the only one that is considered, so
+        that this does not grow with the ranks.
         """
         ranks = sorted(self._resting)
-        due = {trial: target for rank in ranks for trial, target in self._flying[rank].items()} | dict(targets)
-        homes = {trial: ranks.index(self._homes[trial]) for trial in due if self._homes.get(trial) in ranks}
-        places = placed({trial: self._costs[trial] for trial in due}, homes, len(ranks))
+        flying = {trial: target for rank in ranks for trial, target in self._flying[rank].items()}
+        due = flying | self._waiting | dict(targets)
+        loads = [0.0] * len(ranks)
+        least = int(self._loads.argmin())
+        if least not in self._resting:
+            ranks.append(least)
+            loads.append(float(self._loads[least]))
+        homes = {trial: ranks.index(self._homes[trial]) for trial in due if self._homes.get(trial) in self._resting}
+        places = placed({trial: self._costs[trial] for trial in due}, homes, loads)
+        self._waiting = {trial: due[trial] for trial, place in places.items() if ranks[place] not in self._resting}
+        for trial in self._waiting.keys() & flying.keys():
+            self._adrift[trial] = self._uproot(trial)
         for trial, place in places.items():
-            self._move(trial, ranks[place])
+            if trial not in self._waiting:
+                self._move(trial, ranks[place])
         for place, rank in enumerate(ranks):
-            known, mine = self._flying[rank], {trial: due[trial] for trial in due if places[trial] == place}
-            if mine:
-                new = {trial: target for trial, target in mine.items() if trial not in known}
-                self._followers.tell(rank, Follower.train, new)
-                self._resting.remove(rank)
-            self._flying[rank] = mine
+            if rank in self._resting:
+                self._train(rank, {trial: target for trial, target in due.items() if places[trial] == place})
+
+    def _train(self, rank: int, targets: dict[int, int]) -> None:
+        """Let a rank train these trials, some of which may be in flight there."""
+        new = {trial: target for trial, target in targets.items() if trial not in self._flying[rank]}
+        self._flying[rank] = targets
+        if targets:
+            self._followers.tell(rank, Follower.train, new)
+            self._resting.remove(rank)
+            self._loads[rank] = sum(self._costs[trial] for trial in targets)
 
     def _move(self, trial: int, rank: int) -> None:
         """Bring a trial to a rank, or start it there."""
         home = self._homes.get(trial)
         if home == rank:
             return
-        if home is not None and trial in self._flying[home]:
-            self._followers.tell(home, Follower.noted, [trial])
         if home is not None or trial in self._adrift:
             key = self.states.bring(self._uproot(trial), rank)
             self._followers.tell(rank, Follower.restore, trial, self._configs[trial], key)
@@ -182,9 +202,12 @@ class SupervisingWorker:
         return self._homes[heir]
 
     def _uproot(self, trial: int) -> Kept:
-        """Take a trial away from its rank; return its state."""
+        """Take a trial away from its rank; return its state, which is in flight that of where it has come."""
         if trial in self._adrift:
             return self._adrift.pop(trial)
-        state = self.state(trial)
-        self._followers.tell(self._homes.pop(trial), Follower.stop, trial)
+        home = self._homes.pop(trial)
+        if trial in self._flying[home]:
+            self._followers.tell(home, Follower.noted, [trial])
+        state = self.states.keep(trial, home)
+        self._followers.tell(home, Follower.stop, trial)
         return state
