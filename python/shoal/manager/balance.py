@@ -2,7 +2,7 @@
 
 A round is as long as its fullest rank. First each trial that is nowhere yet goes to the emptiest rank, the dearest
 trial first (Graham 1969). Then the fullest rank gives a trial to the emptiest one, the one that makes the larger of the
-two loads smallest, until that helps no more or the fullest rank is within a twentieth of the mean, which is about what
+two loads smallest, until that helps no more or the fullest rank is within a fiftieth of the mean, which is about what
 moving costs. All ties go to the lowest number, so every rank comes to the same answer by itself.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-_EVEN = 1.05  # times the mean
+_EVEN = 1.02  # times the mean
 
 
 def placed(costs: Mapping[int, float], homes: Mapping[int, int], loads: Sequence[float]) -> dict[int, int]:
