@@ -12,7 +12,8 @@ rule and budget (in full trainings): mean regret and mean rank over data sets an
 Beside shoal's strategies run the peers of `judge_peers`, those that are installed (extra ``judge``); their names have
 the package's before a slash. One JSON line a strategy, rule and budget goes to stdout or --out, with the regrets of its
 runs, data set by data set; a table and the progress go to stderr. What takes long needs to be run only once: --beside
-ranks a file's strategies along, if it is of the same data sets and seeds.
+ranks a file's strategies along, if it is of the same data sets and seeds; and with --keep a judge that was stopped goes
+on where it was.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 import machine
 import numpy as np
 from judge_contenders import contenders
 from judge_figures import layout, summary
+from judge_kept import Job, Kept
 from judge_peers import PEERS
 from judge_runs import regret, run_peer, run_search
 
@@ -43,17 +44,6 @@ from shoal.simulate import Table, read_lcbench
 
 RULES = ("nearest", "unused")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-class Job(NamedTuple):
-    """One run."""
-
-    curves: Path
-    table: int
-    name: str
-    budget: int
-    rule: str
-    seed: int
 
 
 @functools.cache
@@ -107,12 +97,13 @@ def earlier(path: Path | None, runs: int) -> dict[tuple[str, int], dict[str, lis
     return found
 
 
-def measure(pool: Executor, jobs: Sequence[Job], title: str) -> np.ndarray:
+def measure(pool: Executor, jobs: Sequence[Job], title: str, kept: Kept) -> np.ndarray:
     """Return the regrets, in the order of the jobs; they are run in another, for the time left to be right."""
     order = np.random.default_rng(0).permutation(len(jobs))
-    regrets = np.empty(len(jobs))
-    regrets[order] = list(shown(title, pool.map(regret_of, [jobs[k] for k in order]), len(jobs)))
-    return regrets.round(6)
+    left = [jobs[k] for k in order if jobs[k] not in kept]
+    for job, found in zip(left, shown(title, pool.map(regret_of, left), len(left)), strict=True):
+        kept.add(job, found)
+    return np.array([kept[job] for job in jobs]).round(6)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -125,11 +116,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", metavar="NAME,...", help="these strategies and peers")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="other packages too")
     parser.add_argument("--beside", type=Path, help="JSON lines of another run, whose strategies are ranked too")
+    parser.add_argument("--keep", type=Path, help="file for the regret of each run, to go on from")
     parser.add_argument("--out", type=Path, help="file for the JSON lines")
     options = parser.parse_args(arguments)
     names = chosen(options.only, options.peers)
     runs = list(itertools.product(range(len(tables_of(options.curves)[: options.tables])), range(options.seeds)))
-    others = earlier(options.beside, len(runs))
+    others, kept = earlier(options.beside, len(runs)), Kept(options.keep)
     about = machine.describe()
     os.environ.update(dict.fromkeys(THREADS, "1"))  # each run has one core; spawned processes inherit it
     with contextlib.ExitStack() as stack:
@@ -143,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 Job(options.curves, table, name, budget, rule, 1000 * table + seed)
                 for name, (table, seed) in itertools.product(names, runs)
             ]
-            regrets = dict(zip(names, measure(pool, jobs, title).reshape(len(names), -1).tolist(), strict=True))
+            regrets = dict(zip(names, measure(pool, jobs, title, kept).reshape(len(names), -1).tolist(), strict=True))
             rows = summary(others[rule, budget] | regrets)
             print(layout(title, rows), file=sys.stderr, flush=True)
             for row in rows:

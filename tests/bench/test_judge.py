@@ -71,6 +71,34 @@ def test_an_earlier_run_is_ranked_along(curves, tmp_path, capsys):
         judge.main([*arguments, "--seeds", "1", "--beside", str(first)])
 
 
+def test_one_that_was_stopped_goes_on(curves, tmp_path, capsys):
+    kept, out = tmp_path / "kept.jsonl", tmp_path / "out.jsonl"
+    arguments = [
+        "--curves",
+        str(curves),
+        "--rules",
+        "nearest",
+        "--budgets",
+        "2",
+        "--seeds",
+        "3",
+        "--only",
+        "random,topk",
+    ]
+    judge.main([*arguments, "--out", str(out)])
+    whole = out.read_text()
+    judge.main([*arguments, "--keep", str(kept)])
+    lines = kept.read_text().splitlines(keepends=True)
+    assert len(lines) == 6
+    kept.write_text("".join(lines[:4]) + lines[4][:10])  # it was killed in the middle of a line
+    capsys.readouterr()
+    judge.main([*arguments, "--keep", str(kept), "--out", str(out)])
+    assert "2 of 2 runs" in capsys.readouterr().err
+    assert sorted(kept.read_text().splitlines(keepends=True)) == sorted(lines)
+    regrets = [[json.loads(line)["regrets"] for line in text.splitlines()] for text in (whole, out.read_text())]
+    assert regrets[0] == regrets[1]
+
+
 def test_unknown_names_are_refused(curves):
     with pytest.raises(SystemExit, match=r"only: must be of default, random, .*, got 'peter'"):
         judge.main(["--curves", str(curves), "--only", "random,peter"])
