@@ -7,6 +7,7 @@ from tests.manager.toys import network
 from shoal.manager.follower import Follower
 from shoal.manager.followers import Followers
 from shoal.manager.kept import places_of
+from shoal.manager.messages import Trained
 from shoal.manager.native import NativeWorker
 from shoal.manager.snapshot import Snapshot
 from shoal.manager.supervised import SupervisingWorker
@@ -75,3 +76,64 @@ def test_a_rank_keeps_states_for_as_long_as_somebody_refers_to_them():
     lent.train({0: 2})
     followers.agree()
     assert followers.own._kept.keys() == {second.place.key}
+
+
+class Told:
+    """Two ranks or more, of which only is known what they were told; the test says who has trained what."""
+
+    def __init__(self, size):
+        self.size, self.own, self.calls, self.back = size, Follower(None, Alone(), None), [], []
+
+    def tell(self, rank, call, *given):
+        self.calls.append((rank, call.__name__, *given))
+
+    def trained(self):
+        rank, trials = self.back.pop(0)
+        return rank, Trained(dict.fromkeys(trials, {}), 1.0)
+
+    def since(self, *names):
+        """What they were told of this since the last question, in order."""
+        told, self.calls = [call for call in self.calls if call[1] in names], []
+        return told
+
+
+def begun(back):
+    """Eight trials on two ranks, four each; these come back first."""
+    told = Told(2)
+    lent = SupervisingWorker(told, 8, lambda _: 1.0)
+    for trial in range(8):
+        lent.start(trial, CONFIG)
+    told.back = back
+    return lent, told
+
+
+def test_what_a_rank_has_too_much_of_waits_for_the_one_that_trains_least():
+    """Rank 1 has three trials less, so when rank 0 has trained its four, one of them waits for it."""
+    lent, told = begun([(1, [1, 3, 5, 7]), (0, [0, 2, 4, 6]), (1, [1])])
+    assert lent.train(dict.fromkeys(range(8), 1)).keys() == {1, 3, 5, 7}
+    for trial in (3, 5, 7):
+        lent.stop(trial)
+    assert lent.train({1: 2}).keys() == {0, 2, 4, 6}
+    told.since()
+    assert lent.train(dict.fromkeys([0, 2, 4, 6], 2)).keys() == {1}
+    assert told.since("train", "keep", "restore") == [(0, "train", {2: 2, 4: 2, 6: 2})]
+    told.back = [(0, [2, 4, 6])]
+    lent.train({})
+    keep, restore, train = told.since("keep", "restore", "train")
+    assert [keep[:3], restore[:3], train] == [(0, "keep", 0), (1, "restore", 0), (1, "train", {0: 2})]
+
+
+def test_what_waits_in_flight_is_kept_as_it_is_by_then():
+    """Rank 0 comes back with one of its four: those in flight there wait as well, and are not trained there."""
+    lent, told = begun([(1, [1, 3, 5, 7]), (0, [6])])
+    lent.train(dict.fromkeys(range(8), 1))
+    for trial in (1, 3, 5, 7):
+        lent.stop(trial)
+    lent.start(8, CONFIG)
+    assert lent.train({8: 1}).keys() == {6}
+    lent.stop(6)
+    told.since()
+    told.back = [(1, [8])]
+    assert lent.train({}).keys() == {8}
+    noted, keep, stop, train = told.since("noted", "keep", "stop", "train")[:4]
+    assert [noted, keep[:3], stop, train] == [(0, "noted", [0]), (0, "keep", 0), (0, "stop", 0), (0, "train", {})]
