@@ -17,9 +17,14 @@ class Job(NamedTuple):
     rule: str
     seed: int
 
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """What a run depends on; curves go by the name of their file."""
+        return (self.curves.name, *self[1:])
+
 
 class Kept:
-    """Regrets of runs on the same curves.
+    """Regrets of runs.
 
     Args:
         path: The file, which is made if it is missing; None keeps nothing.
@@ -33,14 +38,14 @@ class Kept:
             path.write_text(f"{whole}\n" if whole else "")
 
     def __contains__(self, job: Job) -> bool:
-        return job[1:] in self._found
+        return job.key in self._found
 
     def __getitem__(self, job: Job) -> float:
-        return self._found[job[1:]]
+        return self._found[job.key]
 
     def add(self, job: Job, regret: float) -> None:
         """Keep what a run has found."""
-        self._found[job[1:]] = regret
+        self._found[job.key] = regret
         if self._path is not None:
             with self._path.open("a") as file:
-                file.write(json.dumps([*job[1:], regret]) + "\n")
+                file.write(json.dumps([*job.key, regret]) + "\n")

@@ -97,6 +97,9 @@ def test_one_that_was_stopped_goes_on(curves, tmp_path, capsys):
     assert sorted(kept.read_text().splitlines(keepends=True)) == sorted(lines)
     regrets = [[json.loads(line)["regrets"] for line in text.splitlines()] for text in (whole, out.read_text())]
     assert regrets[0] == regrets[1]
+    other = curves.rename(tmp_path / "others.npz")
+    judge.main([*arguments[2:], "--curves", str(other), "--keep", str(kept)])
+    assert "6 of 6 runs" in capsys.readouterr().err, "what was found on other curves is not taken for it"
 
 
 def test_unknown_names_are_refused(curves):

@@ -89,7 +89,7 @@ class Told:
 
     def trained(self):
         rank, trials = self.back.pop(0)
-        return rank, Trained(dict.fromkeys(trials, {}), 1.0)
+        return rank, Trained({trial: {} for trial in trials}, 1.0)
 
     def since(self, *names):
         """What they were told of this since the last question, in order."""
