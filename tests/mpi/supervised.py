@@ -167,8 +167,8 @@ def work():
                 if what == "wrong":
                     raise ZeroDivisionError(f"on rank {rank}")
                 os.kill(os.getpid(), int(what))
-            if isinstance(self, NativeWorker):
-                wait("networks")
+            if os.environ.get("SLOW") == f"networks {RANK}":
+                time.sleep(0.5)
             return train(self, targets)
 
         return call
