@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from tests.population.samples import TINY
 
-from shoal import Population, data, devices, gpuarrays, nn
-from shoal.errors import DataError
+from shoal import Population, Study, data, devices, gpuarrays, nn, search
+from shoal.errors import DataError, StudyError
 from shoal.search.curves import DISTANCES, nearest
+from shoal.space import Float
 
 pytestmark = [
     pytest.mark.gpu,
@@ -75,6 +76,33 @@ def test_bytes_with_labels_and_factors():
     losses = [Population(TINY, 1, device="cuda").train(set_, steps=7) for set_ in (there, here, mixed)]
     np.testing.assert_array_equal(losses[0], losses[1])
     np.testing.assert_array_equal(losses[0], losses[2])
+
+
+def study(train, valid, **options):
+    strategy = search.PBT(population=4, epochs=4, interval_epochs=1, quantile=0.5)
+    space = {"lr": Float(1e-3, 0.1, log=True)}
+    return Study(lambda config: REGRESSION, train, valid, space=space, strategy=strategy, loss="mse", **options)
+
+
+def test_a_study_trains_on_arrays_that_are_on_its_gpu(tmp_path):
+    x, y = samples()
+    here = [data.from_arrays(x[a:b], y[a:b], name="noise") for a, b in ((0, 32), (32, 48))]
+    there = [data.from_device(on_device(x[a:b]), on_device(y[a:b]), name="noise") for a, b in ((0, 32), (32, 48))]
+    results = [
+        study(*sets, device="cuda:0", directory=tmp_path / sets[0].__class__.__name__).run(progress=False)
+        for sets in (here, there)
+    ]
+    assert results[0].record.trials == results[1].record.trials
+    assert results[0].best.model.state(0).tobytes() == results[1].best.model.state(0).tobytes()
+    assert results[1].replay().same
+    assert "mse" in results[1].report(test=there[1]).read_text()
+    again = study(*here, device="cuda:0", directory=results[1].directory).run(progress=False)
+    assert again.record.trials == results[0].record.trials  # the same data, so the same study
+    other = data.from_device(on_device(x[:32]), on_device(y[:32] + 1), name="noise")
+    with pytest.raises(StudyError, match=r"data\.train\.digest"):
+        study(other, there[1], device="cuda:0", directory=results[1].directory).run(progress=False)
+    with pytest.raises(ValueError, match="in the memory of cuda:0, the population is on the CPU"):
+        study(*there, device="cpu")
 
 
 def test_an_array_that_cannot_be_used_is_refused():

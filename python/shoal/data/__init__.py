@@ -2,12 +2,13 @@
 
 from shoal.data.archives import load_npz
 from shoal.data.dataset import Dataset, from_arrays, standardise
-from shoal.data.device import DeviceDataset, from_device
+from shoal.data.device import AnyDataset, DeviceDataset, from_device
 from shoal.data.loading import load
 from shoal.data.splits import split
 from shoal.data.tables import load_csv
 
 __all__ = [
+    "AnyDataset",
     "Dataset",
     "DeviceDataset",
     "from_arrays",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shoal.data.checks import check_factors, check_labels, check_targets
-from shoal.data.dataset import Vector
+from shoal.data.dataset import Dataset, Vector
 from shoal.errors import DataError
 from shoal.gpuarrays import DeviceView, on_gpu
 
@@ -57,6 +57,9 @@ class DeviceDataset:
     def classification(self) -> bool:
         """Whether ``y`` holds labels, not targets."""
         return self.y.dtype == "int32"
+
+
+AnyDataset: TypeAlias = Dataset | DeviceDataset
 
 
 def from_device(

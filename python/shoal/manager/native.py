@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.data import Dataset
+from shoal.data import AnyDataset
 from shoal.manager.costs import Costs, costs
 from shoal.manager.interrupts import aside
 from shoal.manager.quantum import quantum
@@ -80,8 +80,8 @@ class NativeWorker:
     def __init__(
         self,
         network: Network,
-        train: Dataset,
-        valid: Dataset,
+        train: AnyDataset,
+        valid: AnyDataset,
         *,
         rows: int,
         unit: Unit,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shoal import nn, rules
-from shoal.data import Dataset, DeviceDataset
+from shoal.data import AnyDataset
 from shoal.data.device import device_inputs
 from shoal.errors import DeviceError
 from shoal.gpuarrays import DeviceView, on_gpu
@@ -132,16 +132,16 @@ def octets(given: bytes | bytearray | memoryview | NDArray[np.uint8], place: str
         raise ValueError(f"{place}: must be bytes or another buffer, got {type(given).__name__}") from None
 
 
-def check_goal(data: Dataset | DeviceDataset, loss: str) -> None:
+def check_goal(data: AnyDataset, loss: str) -> None:
     """Raise unless this is a data set with the kind of goal that the loss needs."""
-    if not isinstance(data, Dataset | DeviceDataset):
+    if not isinstance(data, AnyDataset):
         raise ValueError(f"data: must be a Dataset (see shoal.data.from_arrays), got {type(data).__name__}")
     if data.classification != (loss == "cross_entropy"):
         needs = "integer labels" if loss == "cross_entropy" else "float targets"
         raise ValueError(f"{data.name}: the loss {loss} needs {needs}, got y of {data.y.dtype} {data.y.shape}")
 
 
-def check_outputs(outputs: int, data: Dataset | DeviceDataset, member: int) -> None:
+def check_outputs(outputs: int, data: AnyDataset, member: int) -> None:
     """Raise unless the network has one output for each class or target."""
     if outputs != data.outputs:
         what = "classes" if data.classification else "targets"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shoal import _core, nn  # noqa: TID251  on behalf of all others
-from shoal.data import Dataset, DeviceDataset
+from shoal.data import AnyDataset
 from shoal.gpuarrays import DeviceView
 
 Counters = _core.Counters
@@ -57,10 +57,10 @@ def population(
 
 
 # By which a GPU knows the data set whose copy it holds.
-_identities: WeakKeyDictionary[Dataset | DeviceDataset, int] = WeakKeyDictionary()
+_identities: WeakKeyDictionary[AnyDataset, int] = WeakKeyDictionary()
 
 
-def dataset(data: Dataset | DeviceDataset) -> _core.Dataset:
+def dataset(data: AnyDataset) -> _core.Dataset:
     """Return a view of inputs and goals; the data stay where they are, a GPU copies once what is not in its memory."""
     identity = _identities.setdefault(data, _core.new_identity())
     goal = {"labels" if data.classification else "targets": data.y}

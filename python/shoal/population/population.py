@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from shoal import nn, rules
-from shoal.data import Dataset, DeviceDataset
+from shoal.data import AnyDataset
 from shoal.population import arguments, files, hot, native
 from shoal.population.arguments import Rows
 from shoal.population.room import Block, Room, host
@@ -175,7 +175,7 @@ class Population:
 
     def train(
         self,
-        data: Dataset | DeviceDataset,
+        data: AnyDataset,
         steps: ArrayLike | None = None,
         *,
         epochs: ArrayLike | None = None,
@@ -209,21 +209,21 @@ class Population:
             return curves
         return curves[:, 0] if curves.shape[1] else np.full(self.members, np.nan)
 
-    def steps_of(self, epochs: ArrayLike, data: Dataset | DeviceDataset) -> Counts:
+    def steps_of(self, epochs: ArrayLike, data: AnyDataset) -> Counts:
         """Return the (P,) steps that ``train`` takes for so many passes over the data: one number, or (P,) of them."""
         counts = arguments.counts(epochs, "epochs", self.members)
         core, until = self._built(), counts + self.epochs
         steps = [core.steps_to_epoch(p, len(data), int(until[p])) if counts[p] else 0 for p in range(self.members)]
         return np.array(steps, np.int64)
 
-    def _fitting(self, data: Dataset | DeviceDataset) -> native.Population:
+    def _fitting(self, data: AnyDataset) -> native.Population:
         arguments.check_goal(data, self._loss)
         core = self._built_for(data.shape, data.name)
         for p in range(self.members):
             arguments.check_outputs(core.outputs(p), data, p)
         return core
 
-    def evaluate(self, data: Dataset | DeviceDataset, members: Rows | None = None) -> dict[str, Floats]:
+    def evaluate(self, data: AnyDataset, members: Rows | None = None) -> dict[str, Floats]:
         """Return the mean loss and what else tells how good the members are, with dropout off.
 
         For cross_entropy that is the accuracy in [0, 1]. For mse it is, of outputs y and targets t over all samples,
@@ -247,7 +247,7 @@ class Population:
         scores = self._fitting(data).evaluate(native.dataset(data), rows)
         return scores if data.classification else {"loss": scores["loss"], "mse": scores["loss"].copy(), **scores}
 
-    def predict(self, x: Dataset | DeviceDataset | ArrayLike, member: int = 0) -> Floats:
+    def predict(self, x: AnyDataset | ArrayLike, member: int = 0) -> Floats:
         """Return one member's outputs, (n, outputs): probabilities for cross_entropy, values for mse.
 
         Args:
@@ -260,7 +260,7 @@ class Population:
             ValueError: There is no such member, or ``x`` does not have the shape of the input or is not finite.
         """
         row = arguments.row(member, self.members)
-        if isinstance(x, Dataset | DeviceDataset):
+        if isinstance(x, AnyDataset):
             return self._built_for(x.shape, x.name).predict(native.inputs(x.x, x.scale, x.shift), row)
         array = arguments.inputs(x)
         core = self._built_for(array.shape[1:], "x")

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from shoal import nn
-from shoal.data import Dataset
+from shoal.data import AnyDataset
 from shoal.manager.costs import costs
 from shoal.population import Population
 from shoal.search.protocol import Unit
@@ -45,7 +45,7 @@ def training_flop(network: nn.Sequential, shape: tuple[int, ...]) -> int:
 
 
 def measure(
-    population: Population, train: Dataset, evaluated: Iterable[Dataset], unit: Unit, every: int | None
+    population: Population, train: AnyDataset, evaluated: Iterable[AnyDataset], unit: Unit, every: int | None
 ) -> Cost:
     """Return what an epoch or a step of a member costs while all of them train.
 

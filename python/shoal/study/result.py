@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shoal.data import Dataset
+from shoal.data import AnyDataset
 from shoal.errors import StudyError
 from shoal.manager.record import Metrics, StudyRecord, Trial
 from shoal.population import Population
@@ -116,7 +116,7 @@ class Result:
         """
         return self._again(self.record)
 
-    def report(self, test: Dataset | Mapping[str, float] | None = None) -> Path:
+    def report(self, test: AnyDataset | Mapping[str, float] | None = None) -> Path:
         """Write ``report.html`` and its pictures into the study's directory, or ``shoal-report`` where it has none.
 
         Args:
@@ -128,12 +128,12 @@ class Result:
         """
         from shoal.report import write  # matplotlib and plotly are slow to load
 
-        metrics = self._test(test) if isinstance(test, Dataset) else test
+        metrics = self._test(test) if isinstance(test, AnyDataset) else test
         if self.directory is None:
             return write(Path("shoal-report"), self.record, test=metrics, utilisation=self.utilisation)
         return write(self.directory, test=metrics, utilisation=self.utilisation)
 
-    def _test(self, data: Dataset) -> Metrics:
+    def _test(self, data: AnyDataset) -> Metrics:
         if self.record.best is None:
             return {}  # the report says that all diverged
         model = self.best.model

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from shoal.data import Dataset
+from shoal.data import AnyDataset
 from shoal.errors import StudyError
 from shoal.manager.held import everywhere
 from shoal.manager.native import Network
@@ -83,8 +83,8 @@ class Study:
     def __init__(
         self,
         network: Network,
-        train: Dataset,
-        valid: Dataset,
+        train: AnyDataset,
+        valid: AnyDataset,
         *,
         space: Space | Mapping[str, Any],
         strategy: Search | None = None,

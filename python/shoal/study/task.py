@@ -8,8 +8,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from shoal.data import Dataset
+from shoal.data import AnyDataset
+from shoal.gpuarrays import DeviceView
 from shoal.manager.costs import costs
 from shoal.manager.native import NativeWorker, Network, hot_values
 from shoal.manager.worker import LocalWorker, TrainableWorker
@@ -83,11 +85,11 @@ class NetworkTask:
 
     rows = 64
 
-    def __init__(self, network: Network, train: Dataset, valid: Dataset, options: Mapping[str, Any]) -> None:
+    def __init__(self, network: Network, train: AnyDataset, valid: AnyDataset, options: Mapping[str, Any]) -> None:
         if not callable(network):
             raise ValueError(f"network: must be a function of a config that returns an nn.Sequential, got {network!r}")
         for name, data in (("train", train), ("valid", valid)):
-            if not isinstance(data, Dataset):
+            if not isinstance(data, AnyDataset):
                 raise ValueError(f"{name}: must be a Dataset (see shoal.data), got {type(data).__name__}")
         for what in ("shape", "outputs", "classification"):
             if getattr(train, what) != getattr(valid, what):
@@ -279,11 +281,15 @@ def _probes(space: Space) -> Iterator[Config]:
             yield config
 
 
-def _describe(data: Dataset) -> dict[str, Any]:
-    arrays = {name: getattr(data, name) for name in ("x", "y", "scale", "shift")}
+def _describe(data: AnyDataset) -> dict[str, Any]:
+    arrays = {name: _in_host(getattr(data, name)) for name in ("x", "y", "scale", "shift")}
     parts = [part for name, array in arrays.items() if array is not None for part in (name.encode(), array.data)]
     about = {"name": data.name, "samples": len(data), "shape": list(data.shape), "outputs": data.outputs}
     return {**about, "digest": _digest(*parts)}
+
+
+def _in_host(array: NDArray[Any] | DeviceView | None) -> NDArray[Any] | None:
+    return array.to_host() if isinstance(array, DeviceView) else array
 
 
 def _digest(*parts: bytes | memoryview) -> str:
