@@ -7,10 +7,11 @@ target_compile_options(shoal_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:${warnings};-Wpedantic;-Wundef;-Wno-psabi>  # vectors are passed within one translation unit only
   $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=$<JOIN:${warnings},$<COMMA>>;$<$<BOOL:${SHOAL_WERROR}>:-Werror=all-warnings>>)
 
-# Without what takes the compiler long and tells no more: of debugging all but the lines, of UBSan what ASan finds too.
+# Without what takes the compiler long and tells no more: speed, of debugging all but the lines, of UBSan what ASan finds
+# too.
 if(SHOAL_SANITIZE)
   target_compile_options(shoal_options INTERFACE
     -fsanitize=${SHOAL_SANITIZE} -fno-sanitize=null,object-size,pointer-overflow -fno-sanitize-recover=all
-    -fno-omit-frame-pointer -g1)
+    -fno-omit-frame-pointer -O1 -g1)
   target_link_options(shoal_options INTERFACE -fsanitize=${SHOAL_SANITIZE})
 endif()
