@@ -175,6 +175,14 @@ class Follower:
         """Whether something runs beside the thread that listens."""
         return self._training is not None or self._doing is not None
 
+    def nap(self, seconds: float) -> None:
+        """Sleep, but not beyond the end of what runs beside."""
+        beside = self._doing or self._training
+        if beside is None or beside.done:
+            time.sleep(seconds)
+        else:
+            beside.wait(seconds)
+
     def rest(self) -> None:
         """Wait for the end of what was begun, whatever it comes to."""
         until(lambda: all(each is None or each.done for each in (self._training, self._doing)), lambda: False)

@@ -49,7 +49,7 @@ class Followers:
     def trained(self) -> tuple[int, Trained]:
         """Wait for the next rank that has trained; return it, and what came of it. An error of any is raised."""
         self._flush()
-        until(lambda: bool(self._heard), self._listen, lambda: self.own.busy)
+        self._until(lambda: bool(self._heard))
         rank, value, _ = self._heard.popleft()
         if not isinstance(value, Trained):
             raise value
@@ -61,7 +61,7 @@ class Followers:
         for rank in range(self.size):
             self.tell(rank, Follower.answer)
         self._flush()
-        until(lambda: self._ready == self.size or bool(self._errors), self._listen, lambda: self.own.busy)
+        self._until(lambda: self._ready == self.size or bool(self._errors))
         if self._errors:
             raise self._errors[0]
 
@@ -78,6 +78,9 @@ class Followers:
     @property
     def _errors(self) -> list[StudyError]:
         return [message.value for message in self._heard if isinstance(message.value, StudyError)]
+
+    def _until(self, done: Callable[[], bool]) -> None:
+        until(done, self._listen, busy=lambda: self.own.busy, nap=self.own.nap)
 
     def _flush(self) -> None:
         calls, self._calls = self._calls, defaultdict(list)

@@ -61,10 +61,14 @@ class Aside(Generic[T]):
         """The call has returned, or failed."""
         return not self._thread.is_alive()
 
+    def wait(self, seconds: float) -> None:
+        """Wait for the end of the call, but not longer than this."""
+        self._thread.join(seconds)
+
     def result(self) -> T:
         """Wait for what the call returns; what it raised is raised here. Signals are handled meanwhile."""
         while not self.done:
-            self._thread.join(0.1)
+            self.wait(0.1)
         if self._errors:
             raise self._errors[0]
         return self._results[0]

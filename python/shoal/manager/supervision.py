@@ -96,7 +96,7 @@ def _obey(follower: Follower, transport: Transport, caught: Sequence[int]) -> No
             follower.hear(message)
         return done or message is not None
 
-    until(lambda: follower.left, look, lambda: follower.busy)
+    until(lambda: follower.left, look, busy=lambda: follower.busy, nap=follower.nap)
 
 
 @contextmanager

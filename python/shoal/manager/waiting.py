@@ -9,12 +9,18 @@ from collections.abc import Callable
 _FIRST, _BUSY, _IDLE = 50e-6, 2e-3, 200e-6
 
 
-def until(done: Callable[[], bool], look: Callable[[], bool], busy: Callable[[], bool] = lambda: True) -> None:
+def until(
+    done: Callable[[], bool],
+    look: Callable[[], bool],
+    *,
+    busy: Callable[[], bool] = lambda: True,
+    nap: Callable[[float], object] = time.sleep,
+) -> None:
     """Look again and again until it is done; more seldom where a look finds nothing, and most so while ``busy``."""
     pause = _FIRST
     while not done():
         if look():
             pause = _FIRST
         else:
-            time.sleep(pause)
+            nap(pause)
             pause = min(2 * pause, _BUSY if busy() else _IDLE)
