@@ -46,10 +46,6 @@ SHOAL_HD inline std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4>
   return c;
 }
 
-// Two independent standard normal numbers from four random words (Box and Muller 1958), in double so that every machine
-// rounds to the same float.
-std::array<double, 2> normal_pair(const std::array<std::uint32_t, 4>& words);
-
 // A random permutation of [0, n) that can be evaluated at any point: a Feistel network of kShuffleRounds rounds over
 // [0, left) x [0, 2^bits), left * 2^bits >= n, walking on where the value falls outside [0, n) (Black and Rogaway
 // 2002). Fewer than 2^bits of the values fall outside, about one in sqrt(n).

@@ -4,45 +4,29 @@
 #include <cmath>
 #include <string>
 
-#include "kernels/dense.h"
+#include "kernels/kernels.h"
 #include "shoal/error.h"
 
 namespace shoal {
 namespace {
 
-struct Spread {
-  bool normal;
-  double width;  // standard deviation, or bound of the uniform
-};
-
-Spread spread(const Stage& s) {
+// What initialises a stage's weights; `layer` counts those that have any.
+InitialWeights initial(const Stage& s, std::uint32_t layer, PhiloxKey key, float* weight) {
   const double scale = s.layer.scale;
   const auto inputs = static_cast<double>(s.inputs);
   const auto outputs = static_cast<double>(s.outputs * (s.op == Op::conv ? s.shape.taps() : 1));
-  switch (s.layer.initializer) {
-    case Initializer::he: return {true, scale * std::sqrt(2 / inputs)};
-    case Initializer::xavier: return {false, scale * std::sqrt(6 / (inputs + outputs))};
-    case Initializer::normal: return {true, scale};
-    case Initializer::uniform: return {false, scale};
-  }
-  return {};
-}
-
-// Weight (o, i) draws from counter (i, o, layer), so it does not depend on how rows are padded.
-void initialise(const Stage& s, std::uint32_t layer, PhiloxKey key, float* weight) {
-  const Spread draw = spread(s);
-  for (std::int64_t o = 0; o < s.outputs; ++o) {
-    for (std::int64_t i = 0; i < s.inputs; i += 2) {
-      const auto words = philox({static_cast<std::uint32_t>(i / 2), static_cast<std::uint32_t>(o), 0,
-                                 stream(Purpose::initial_weights, layer)},
-                                key);
-      const auto uniform = [](std::uint32_t word) { return (word + 0.5) / 2147483648.0 - 1; };  // in (-1, 1)
-      const auto pair = draw.normal ? normal_pair(words) : std::array<double, 2>{uniform(words[0]), uniform(words[2])};
-      float* w = weight + o * padded(s.inputs) + i;
-      w[0] = static_cast<float>(draw.width * pair[0]);
-      if (i + 1 < s.inputs) w[1] = static_cast<float>(draw.width * pair[1]);
-    }
-  }
+  const Initializer how = s.layer.initializer;
+  InitialWeights f{.weight = weight,
+                   .outputs = s.outputs,
+                   .inputs = s.inputs,
+                   .stride = padded(s.inputs),
+                   .normal = how == Initializer::he || how == Initializer::normal,
+                   .width = scale,
+                   .key = key,
+                   .layer = layer};
+  if (how == Initializer::he) f.width *= std::sqrt(2 / inputs);
+  if (how == Initializer::xavier) f.width *= std::sqrt(6 / (inputs + outputs));
+  return f;
 }
 
 void check(bool holds, const char* name, double value, const char* rule) {
@@ -62,7 +46,9 @@ Member make_member(std::shared_ptr<const Program> program, Optimizer optimizer, 
   member.block = std::make_shared<Buffer>(static_cast<std::size_t>(member.bytes()));
   std::uint32_t layer = 0;
   for (const Stage& stage : program->stages) {
-    if (stage.has_product()) initialise(stage, layer++, key, member.parameters() + stage.weight);
+    if (stage.has_product()) {
+      kernels().initial_weights(initial(stage, layer++, key, member.parameters() + stage.weight), 0, 1);
+    }
     if (stage.op == Op::norm) {
       std::fill_n(member.parameters() + stage.weight, stage.outputs, 1.0f);
       std::fill_n(member.parameters() + stage.running + padded(stage.outputs), stage.outputs, 1.0f);

@@ -11,6 +11,7 @@
 #include "kernels/dense.h"
 #include "kernels/finish.h"
 #include "kernels/image.h"
+#include "kernels/initial.h"
 #include "kernels/lanes.h"
 #include "kernels/loss.h"
 #include "kernels/norm.h"
@@ -21,6 +22,7 @@ namespace shoal {
 struct Kernels {
   const char* name;
   int lanes;  // W
+  void (*initial_weights)(const InitialWeights&, int rank, int size);
   void (*batch_order)(const BatchOrder&);
   void (*batch_gather)(const BatchGather&, int rank, int size);
   void (*dense_forward)(const DenseForward&, int rank, int size);

@@ -1,11 +1,9 @@
 // Whole members recombined: crossover (a copy is one with a single parent) and mutation, the same bits on every device.
-// Plain arithmetic in double does that: every machine rounds + - * / and the square root alike, but not logarithms.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
-#include <cstring>
 
+#include "core/normal.h"
 #include "core/rng.h"
 #include "core/share.h"
 
@@ -64,48 +62,6 @@ SHOAL_HD SHOAL_INLINE double squares_of_part(const MutateLayer& f, int part) {
   return sum;
 }
 
-// ln x for x in (0, 1], not denormal: x = 2^k m with m in [sqrt(1/2), sqrt(2)), ln m = 2 atanh((m - 1) / (m + 1)) as a series.
-SHOAL_HD SHOAL_INLINE double exact_log(double x) {
-  std::uint64_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  constexpr std::uint64_t kRootHalf = 0x3FE6A09E667F3BCDu;
-  const auto k = static_cast<std::int64_t>(bits - kRootHalf) >> 52;
-  bits -= static_cast<std::uint64_t>(k) << 52;
-  double m;
-  memcpy(&m, &bits, sizeof m);
-  const double z = (m - 1) / (m + 1), z2 = z * z;
-  double p = 0;
-  for (int n = 19; n >= 1; n -= 2) p = p * z2 + 2.0 / n;
-  return static_cast<double>(k) * 0.69314718055994530942 + p * z;
-}
-
-// cos and sin of 2 pi u, u in [0, 1): Taylor's polynomials on an eighth of the circle either side of a quarter turn.
-SHOAL_HD SHOAL_INLINE void exact_turn(double u, double& cosine, double& sine) {
-  const int quarter = (static_cast<int>(8 * u) + 1) / 2;
-  const double x = (u - 0.25 * quarter) * 6.28318530717958647693, x2 = x * x;
-  double c = 1, s = 1;
-  for (int n = 16; n >= 2; n -= 2) {
-    c = 1 - c * x2 / (n * (n - 1));
-    s = 1 - s * x2 / (n * (n + 1));
-  }
-  s *= x;
-  const bool swaps = quarter % 2 != 0;
-  cosine = (quarter == 1 || quarter == 2 ? -1 : 1) * (swaps ? s : c);
-  sine = (quarter == 2 || quarter == 3 ? -1 : 1) * (swaps ? c : s);
-}
-
-// As normal_pair of core/rng.h.
-SHOAL_HD SHOAL_INLINE void exact_normal_pair(const std::array<std::uint32_t, 4>& words, double& a, double& b) {
-  const auto unit = [](std::uint32_t high, std::uint32_t low) {
-    return (static_cast<double>(high >> 5) * 67108864.0 + (low >> 6)) / 9007199254740992.0;
-  };
-  const double radius = sqrt(-2 * exact_log(unit(words[0], words[1]) + 1.0 / 9007199254740992.0));
-  double cosine, sine;
-  exact_turn(unit(words[2], words[3]), cosine, sine);
-  a = radius * cosine;
-  b = radius * sine;
-}
-
 SHOAL_HD SHOAL_INLINE void add_noise(float* w, double noise) { *w = static_cast<float>(*w + noise); }
 
 // The weights or biases 2 pair and 2 pair + 1. `width`: scale r.
@@ -113,8 +69,9 @@ SHOAL_HD SHOAL_INLINE void mutate_pair(const MutateLayer& f, bool biases, std::i
   const std::int64_t e = 2 * pair, count = biases ? f.biases : f.weights();
   const auto words =
       philox({static_cast<std::uint32_t>(pair), biases ? 1u : 0u, f.step, stream(Purpose::mutation, f.layer)}, f.key);
+  const std::uint32_t drawn[4] = {words[0], words[1], words[2], words[3]};
   double a, b;
-  exact_normal_pair(words, a, b);
+  normal_pair<OneDouble>(drawn, a, b);
   add_noise(biases ? f.bias + e : f.at(e), width * a);
   if (e + 1 < count) add_noise(biases ? f.bias + e + 1 : f.at(e + 1), width * b);
 }

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "core/normal.h"
 #include "core/rng.h"
 #include "core/share.h"
 
@@ -161,6 +162,49 @@ SHOAL_INLINE vi widen(const std::uint8_t* p) {
   return v;
 }
 #endif
+
+// Doubles, as many as half a vector has lanes: one register again. For core/normal.h.
+struct Doubles {
+  using Number = double __attribute__((vector_size(4 * W)));
+  using Bits = std::uint64_t __attribute__((vector_size(4 * W)));
+  using Word = std::uint32_t __attribute__((vector_size(2 * W)));
+  using Floats = float __attribute__((vector_size(2 * W)));
+
+  // As signed integers, of which more processors make doubles.
+  SHOAL_INLINE Number of_word(Word word) {
+    using Signed = std::int32_t __attribute__((vector_size(2 * W)));
+    return __builtin_convertvector(reinterpret_cast<Signed>(word), Number);
+  }
+  SHOAL_INLINE Bits bits(Number x) { return reinterpret_cast<Bits>(x); }
+  SHOAL_INLINE Number of_bits(Bits b) { return reinterpret_cast<Number>(b); }
+  SHOAL_INLINE Number root(Number x) {
+    Number y{};
+    for (int l = 0; l < W / 2; ++l) y[l] = __builtin_sqrt(x[l]);
+    return y;
+  }
+};
+
+template <int h, int... lane>
+SHOAL_INLINE Doubles::Word half(vu v, std::integer_sequence<int, lane...>) {
+  return __builtin_shufflevector(v, v, (h * W / 2 + lane)...);
+}
+
+// Half h of the lanes, 0 or 1.
+template <int h>
+SHOAL_INLINE Doubles::Word half(vu v) {
+  return half<h>(v, std::make_integer_sequence<int, W / 2>());
+}
+
+template <int... lane>
+SHOAL_INLINE vf side_by_side(Doubles::Floats a, Doubles::Floats b, std::integer_sequence<int, lane...>) {
+  return __builtin_shufflevector(a, b, (lane % 2 * W / 2 + lane / 2)...);
+}
+
+// a[0], b[0], a[1], b[1], ..., rounded.
+SHOAL_INLINE vf side_by_side(Doubles::Number a, Doubles::Number b) {
+  return side_by_side(__builtin_convertvector(a, Doubles::Floats), __builtin_convertvector(b, Doubles::Floats),
+                      std::make_integer_sequence<int, W>());
+}
 
 // Exchanges the second half of every 2 block lanes of a with the first half of b's.
 template <int block, int... lane>

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "arrays.h"
+#include "core/normal.h"
 #include "kernels/kernels.h"
 
 using namespace shoal;
@@ -77,7 +78,35 @@ void update_one(const Update& u, double g, double& w, double& first, double& sec
   }
 }
 
+// Weight i of row o, by its contract.
+float initial_weight(const InitialWeights& f, std::uint32_t o, std::uint32_t i) {
+  const auto words = philox({i / 2, o, 0, stream(Purpose::initial_weights, f.layer)}, f.key);
+  const std::uint32_t drawn[4] = {words[0], words[1], words[2], words[3]};
+  double pair[2];
+  normal_pair<OneDouble>(drawn, pair[0], pair[1]);
+  const double uniform = (words[i % 2 * 2] + 0.5) / 2147483648.0 - 1;
+  return static_cast<float>(f.width * (f.normal ? pair[i % 2] : uniform));
+}
+
 }  // namespace
+
+TEST_CASE("initial weights are drawn by their place, the same bits for every instruction set") {
+  for_each_case([](const Kernels& k, const DenseShape& shape) {
+    for (const bool normal : {true, false}) {
+      const Matrix weight(shape.outputs, shape.inputs);
+      const InitialWeights f{weight.data(), weight.rows, weight.columns, weight.stride, normal, 0.3, {5, 7}, 2};
+      run_as_teams(weight, [&](int rank, int size) { k.initial_weights(f, rank, size); });
+      std::int64_t same = 0;
+      for (std::int64_t o = 0; o < shape.outputs; ++o) {
+        for (std::int64_t i = 0; i < shape.inputs; ++i) {
+          same += weight(o, i) == initial_weight(f, static_cast<std::uint32_t>(o), static_cast<std::uint32_t>(i));
+        }
+      }
+      CHECK(same == shape.outputs * shape.inputs);
+      CHECK(weight.padding_is_zero());
+    }
+  });
+}
 
 TEST_CASE("dense forward") {
   for_each_case([](const Kernels& k, const DenseShape& s) {
