@@ -1,5 +1,8 @@
 """One rank under one manager, without MPI: which states it keeps, of when, and for how long."""
 
+import time
+from types import SimpleNamespace
+
 import numpy as np
 from tests.manager.test_quantum import BATCHES, CONFIG, OPTIONS, TRAIN, VALID, finish, worker
 from tests.manager.toys import network
@@ -76,6 +79,16 @@ def test_a_rank_keeps_states_for_as_long_as_somebody_refers_to_them():
     lent.train({0: 2})
     followers.agree()
     assert followers.own._kept.keys() == {second.place.key}
+
+
+def test_a_nap_ends_with_what_runs_beside():
+    worker = SimpleNamespace(start=lambda trial, config: time.sleep(0.1))
+    follower = Follower(worker, Alone(), None)
+    begun = time.monotonic()
+    assert not follower.start(0, CONFIG)
+    follower.nap(200)
+    assert follower.start(0, CONFIG)
+    assert 0.1 <= time.monotonic() - begun < 100
 
 
 class Told:

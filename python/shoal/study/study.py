@@ -44,7 +44,7 @@ class Study:
 
     Args:
         network: Returns the `nn.Sequential` of a config. The same config must give the same network.
-        train: Data to train on.
+        train: Data to train on: of `shoal.data`, in a GPU's memory only if all is trained on that GPU.
         valid: Data that the metric is measured on.
         space: Name -> parameter or constant, or a `Space`.
         strategy: Such as ``search.PBT(...)``; by default `shoal.search.default`, with a budget of 30 trainings of 50
