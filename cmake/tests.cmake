@@ -7,9 +7,7 @@ endif()
 enable_testing()
 
 file(GLOB test_sources CONFIGURE_DEPENDS tests/cpp/*.cpp)
-if(SHOAL_SANITIZE STREQUAL "thread")  # where threads share anything; kernels by themselves start none
-  list(FILTER test_sources INCLUDE REGEX "/(main|test_(core|population|convolution|curves))\\.cpp$")
-elseif(NOT cuda)
+if(NOT cuda)
   list(FILTER test_sources EXCLUDE REGEX "/test_(cuda|cuda_curves|emulation|tensor_cores)\\.cpp$")
 endif()
 add_executable(shoal_tests ${test_sources})
@@ -19,11 +17,9 @@ target_compile_options(shoal_tests PRIVATE -Wno-unknown-pragmas)  # unroll, in k
 target_link_libraries(shoal_tests PRIVATE shoal_core shoal_options)
 
 set(on_gpu "cuda:*,emulation:*")
-set(slow "cuda: every*,cuda: teams*,cuda: at every*,cuda: with three*")  # train many networks; sanitized, for minutes
-if(cuda)  # first, as they take longest
-  if(NOT SHOAL_SANITIZE)
-    add_test(NAME cuda_networks COMMAND shoal_tests "--test-case=${slow}")
-  endif()
+set(slow "cuda: every*,cuda: teams*,cuda: at every*,cuda: with three*")  # train many networks
+if(cuda)  # first, and in two halves, as they take longest
+  add_test(NAME cuda_networks COMMAND shoal_tests "--test-case=${slow}")
   add_test(NAME cuda COMMAND shoal_tests "--test-case=${on_gpu}" "--test-case-exclude=${slow}")
 endif()
 add_test(NAME cpp COMMAND shoal_tests "--test-case-exclude=${on_gpu}")
