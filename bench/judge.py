@@ -43,7 +43,7 @@ from judge_runs import regret, run_peer, run_search
 from shoal.simulate import Table, read_lcbench
 
 RULES = ("nearest", "unused")
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 
 
 @functools.cache
@@ -123,7 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runs = list(itertools.product(range(len(tables_of(options.curves)[: options.tables])), range(options.seeds)))
     others, kept = earlier(options.beside, len(runs)), Kept(options.keep)
     about = machine.describe()
-    os.environ.update(dict.fromkeys(THREADS, "1"))  # each run has one core; spawned processes inherit it
+    # Spawned processes inherit both: each run has one core, and some peers go through sets in the order of hashes.
+    os.environ.update(dict.fromkeys(THREADS, "1"), PYTHONHASHSEED="0")
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(options.out.open("w")) if options.out else sys.stdout
         context = multiprocessing.get_context("spawn")
