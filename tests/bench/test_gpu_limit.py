@@ -1,0 +1,25 @@
+"""What a step computes and carries at least, counted by hand."""
+
+import gpu_limit
+import nets
+import pytest
+
+
+def test_a_member_that_fits_on_chip_carries_its_batch_alone():
+    assert gpu_limit.carried(nets.NETS["a"]) == 4 * 32 * (3 * 784 + 2 * 10)
+
+
+def test_others_carry_their_weights_too():
+    first, others = 784 * 64 + 64, (64 * 64 + 64) + (64 * 10 + 10)
+    weights = first * (1 + 4) + others * (2 + 4)
+    batch = 3 * 784 + 2 * 64 + (3 * 64 + 3 * 64) + (3 * 64 + 3 * 10)
+    assert gpu_limit.carried(nets.NETS["b64"]) == 4 * (weights + 32 * batch)
+
+
+@pytest.mark.parametrize(("flops", "bytes", "bound"), [(1e12, 1e15, "flops"), (1e15, 1e12, "bytes")])
+def test_the_lower_ceiling_binds(flops, bytes, bound):
+    net = nets.NETS["b64"]
+    most, binding = gpu_limit.limit(net, gpu_limit.Ceilings(flops, bytes))
+    assert binding == bound
+    cost = net.flops / flops if bound == "flops" else gpu_limit.carried(net) / net.batch / bytes
+    assert most == pytest.approx(1 / cost)
