@@ -66,9 +66,9 @@ const DeviceView* view_in(const std::optional<HostOrDevice<T>>& array) {
 }
 
 // The engine indexes by label.
-void check_labels(const std::int32_t* labels, std::int64_t samples, std::int64_t outputs, bool on_gpu) {
+void check_labels(const std::int32_t* labels, std::int64_t samples, std::int64_t outputs, const DeviceView* on_gpu) {
   std::vector<std::int32_t> copy(on_gpu ? static_cast<std::size_t>(samples) : 0);
-  if (on_gpu) copy_to_host(labels, copy.size() * sizeof(std::int32_t), copy.data());
+  if (on_gpu) copy_to_host(on_gpu->device, labels, copy.size() * sizeof(std::int32_t), copy.data());
   const std::int32_t* const first = on_gpu ? copy.data() : labels;
   require(std::all_of(first, first + samples, [&](std::int32_t label) { return 0 <= label && label < outputs; }),
           "labels must be in [0, " + std::to_string(outputs) + ")");
@@ -97,7 +97,7 @@ ArrayDataset make_dataset(Shape shape, const Inputs& x, const std::optional<Arra
   view.shift = borrow(shift, "shift", features);
   view.labels = borrow(labels, "labels", "int32", samples);
   view.targets = borrow(targets, "targets", "float32", samples * outputs);
-  if (labels) check_labels(view.labels, samples, outputs, view_in(labels) != nullptr);
+  if (labels) check_labels(view.labels, samples, outputs, view_in(labels));
   const int device = common_gpu({on_gpu, view_in(labels), view_in(targets)});
   return {py::cast(x), py::cast(scale), py::cast(shift), py::cast(labels), py::cast(targets), std::move(view), device};
 }

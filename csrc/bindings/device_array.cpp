@@ -70,7 +70,7 @@ std::size_t DeviceArray::size() const {
 
 py::array to_host(const DeviceArray& array) {
   py::array whole(type_of(array), Shape{static_cast<std::int64_t>(array.size())});
-  copy_to_host(array.data, array.size() * array.item(), whole.mutable_data());
+  copy_to_host(array.device, array.data, array.size() * array.item(), whole.mutable_data());
   Shape strides = array.strides;
   for (std::int64_t& stride : strides) stride *= static_cast<std::int64_t>(array.item());
   return py::array(type_of(array), array.shape, strides, whole.data(), whole);
@@ -83,8 +83,8 @@ DeviceArray bytes_on_device(int device, std::size_t bytes) {
   return {memory.get(), {static_cast<std::int64_t>(bytes)}, {1}, device, memory, true};
 }
 
-Array<std::uint8_t> pinned_bytes(std::size_t bytes) {
-  const std::shared_ptr<std::byte> memory = pinned_memory(bytes);
+Array<std::uint8_t> pinned_bytes(int device, std::size_t bytes) {
+  const std::shared_ptr<std::byte> memory = pinned_memory(device, bytes);
   return Array<std::uint8_t>(static_cast<py::ssize_t>(bytes), reinterpret_cast<std::uint8_t*>(memory.get()),
                              share(memory));
 }
@@ -107,7 +107,7 @@ void bind_device_array(py::module_& module) {
       .def("__dlpack__", &to_dlpack, py::kw_only(), py::arg("stream") = py::none())
       .def("__dlpack_device__", [](const DeviceArray& a) { return py::make_tuple(kCuda, a.device); });
   module.def("device_memory", &bytes_on_device, py::arg("device"), py::arg("bytes"));
-  module.def("pinned_memory", &pinned_bytes, py::arg("bytes"));
+  module.def("pinned_memory", &pinned_bytes, py::arg("device"), py::arg("bytes"));
   module.def("make_current", &make_current, py::arg("device"));
 }
 

@@ -92,7 +92,7 @@ bool is_finite(const DeviceView& view) {
 
 py::array to_host_array(const DeviceView& view) {
   py::array copy(py::dtype(view.type), view.shape);
-  copy_to_host(view.data, static_cast<std::size_t>(copy.nbytes()), copy.mutable_data());
+  copy_to_host(view.device, view.data, static_cast<std::size_t>(copy.nbytes()), copy.mutable_data());
   return copy;
 }
 

@@ -53,23 +53,36 @@ inline int device_number(const std::string& name) {
                     " CUDA devices that this build can use");
 }
 
-// Makes a device current on this thread for a scope.
+// Whether anything in this process uses the device yet. Only the driver can be asked without making a context there.
+inline bool has_context(int device) {
+  using State = int (*)(int device, unsigned* flags, int* active);
+  void* state = nullptr;
+  check(cudaGetDriverEntryPointByVersion("cuDevicePrimaryCtxGetState", &state, 7000, cudaEnableDefault),
+        "looking at the driver");
+  unsigned flags = 0;
+  int active = 0;
+  return reinterpret_cast<State>(state)(device, &flags, &active) == 0 && active != 0;
+}
+
+// Makes a device current on this thread for a scope. Choosing one makes a context there, some hundred MB; so a thread that
+// comes from a device that nothing uses, as new threads do from the first one, stays. Else all ranks would be on that one.
 class Current {
  public:
   explicit Current(int device) {
     check(cudaGetDevice(&before_), "asking for the current device");
-    changed_ = before_ != device;  // choosing one makes a context on it
-    if (changed_) check(cudaSetDevice(device), "choosing a device");
+    if (before_ == device) return;
+    check(cudaSetDevice(device), "choosing a device");
+    goes_back_ = has_context(before_);
   }
   ~Current() {
-    if (changed_) static_cast<void>(cudaSetDevice(before_));
+    if (goes_back_) static_cast<void>(cudaSetDevice(before_));
   }
   Current(const Current&) = delete;
   Current& operator=(const Current&) = delete;
 
  private:
   int before_ = 0;
-  bool changed_ = false;
+  bool goes_back_ = false;
 };
 
 // An owner of memory, which is not zeroed.

@@ -527,8 +527,9 @@ std::vector<Device> cuda_devices() {
   return all;
 }
 
-void copy_to_host(const void* device, std::size_t bytes, void* to) {
-  cuda::check(cudaMemcpy(to, device, bytes, cudaMemcpyDefault), "copying memory");
+void copy_to_host(int device, const void* from, std::size_t bytes, void* to) {
+  const cuda::Current current(device);
+  cuda::check(cudaMemcpy(to, from, bytes, cudaMemcpyDefault), "copying memory");
 }
 
 std::unique_ptr<Engine> make_cuda_engine(Loss loss, const Options& options) {

@@ -21,7 +21,10 @@ std::shared_ptr<std::byte> device_memory(int device, std::size_t bytes) {
   return shared(cuda::Memory(bytes));
 }
 
-std::shared_ptr<std::byte> pinned_memory(std::size_t bytes) { return shared(cuda::PinnedMemory(bytes)); }
+std::shared_ptr<std::byte> pinned_memory(int device, std::size_t bytes) {
+  const cuda::Current current(device);
+  return shared(cuda::PinnedMemory(bytes));
+}
 
 void make_current(int device) { cuda::check(cudaSetDevice(device), "choosing a device"); }
 

@@ -37,7 +37,7 @@ class Engine {
 
 std::unique_ptr<Engine> make_cpu_engine(Loss loss, int threads);
 std::vector<Device> cuda_devices();  // none without a driver, or with a build without CUDA
-void copy_to_host(const void* device, std::size_t bytes, void* to);
+void copy_to_host(int device, const void* from, std::size_t bytes, void* to);
 // Of memory that another library has on a GPU. All work given to the device so far has ended when it returns.
 void synchronise(int device);
 int device_of(const void* pointer);  // its number; throws InvalidArgument where it is in no GPU's memory

@@ -293,7 +293,7 @@ void Population::write_state(std::int64_t row, const std::byte* from) {
   if (device_number() < 0)
     std::memcpy(&header, from, sizeof header);
   else
-    copy_to_host(from, sizeof header, &header);
+    copy_to_host(device_number(), from, sizeof header, &header);
   const Counters& c = header.counters;
   require(std::min({c.step, c.epoch, c.offset}) >= 0, "its counters are negative, so it is not a saved state");
   impl_->engine->write(from, impl_->at(row));

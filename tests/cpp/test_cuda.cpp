@@ -397,7 +397,7 @@ TEST_CASE("cuda: a member is copied through the device's memory and through pinn
   const auto size = static_cast<std::size_t>(p.state_bytes(0));
   const std::size_t before = emulation::memory_used;
   {
-    const std::shared_ptr<std::byte> block = device_memory(0, size), pinned = pinned_memory(size);
+    const std::shared_ptr<std::byte> block = device_memory(0, size), pinned = pinned_memory(0, size);
     CHECK(emulation::memory_used == before + size);
     p.read_state(0, block.get());
     p.write_state(1, block.get());
@@ -423,6 +423,34 @@ TEST_CASE("cuda: devices are told apart by UUID") {
   CHECK(all[0].uuid == "e0000102-0304-0506-0708-090a0b0cfe00");
   CHECK(all[1].uuid == "e0000102-0304-0506-0708-090a0b0cfe01");
   CHECK(all[2].uuid.empty());
+}
+
+TEST_CASE("cuda: a population on one GPU leaves the others alone") {
+  const int before = std::exchange(emulation::devices, 2);
+  const Pictures pictures(40, {5, 4});
+  const Network network{{layer::dense(8), layer::relu(), layer::dense(2)}};
+  const auto use_the_second = [&] {
+    Population p = population("cuda:1", pictures.shape, Optimizer::adam, Loss::mse);
+    for (std::uint32_t id = 0; id < 2; ++id) p.add(network, rates(0.01f, 16), id);
+    fit(p, pictures.values(), 3);
+    p.copy({0}, {1});
+    for (const auto& block : {device_memory(1, state(p, 0).size()), pinned_memory(1, state(p, 0).size())}) {
+      emulation::current_device() = 0;  // as in a thread that has only begun
+      p.read_state(0, block.get());
+      emulation::current_device() = 0;
+      p.write_state(1, block.get());
+    }
+  };
+  emulation::current_device() = 0;
+  emulation::contexts().clear();
+  use_the_second();
+  CHECK(emulation::contexts() == std::set<int>{1});
+
+  emulation::contexts().insert(0);  // another library's
+  emulation::current_device() = 0;
+  use_the_second();
+  CHECK(emulation::current_device() == 0);
+  emulation::devices = before;
 }
 
 TEST_CASE("cuda: a device that is not there, and memory that is not") {

@@ -31,5 +31,5 @@ def on_the_processor(*arguments, **options):
 if __name__ == "__main__":
     directory, uuid = Path(sys.argv[1]), sys.argv[2 + MPI.COMM_WORLD.rank]
     native.devices = seats.devices = lambda: seen(uuid)
-    native.population, native.pinned_memory = on_the_processor, host
+    native.population, native.pinned_memory = on_the_processor, lambda device, size: host(size)
     main(["run", str(directory / "study.toml"), "--directory", str(directory / "run")])

@@ -38,10 +38,10 @@ std::vector<Device> devices();
 bool has_cuda();  // whether this build can use a GPU
 
 // Memory for members on their way from process to process; Population::read_state and write_state take both. The first is
-// a GPU's, for an MPI that is CUDA-aware. The second is the host's, page-locked: a GPU and a network card read and write
-// it by themselves. Throw DeviceError without the GPU or without CUDA, OutOfMemory (std::bad_alloc).
+// a GPU's, for an MPI that is CUDA-aware. The second is the host's, page-locked for a GPU: it and a network card read and
+// write it by themselves. Throw DeviceError without the GPU or without CUDA, OutOfMemory (std::bad_alloc).
 std::shared_ptr<std::byte> device_memory(int device, std::size_t bytes);
-std::shared_ptr<std::byte> pinned_memory(std::size_t bytes);
+std::shared_ptr<std::byte> pinned_memory(int device, std::size_t bytes);
 
 // In this thread, for libraries that go by the GPU that is current, as an MPI may. The core itself does not.
 void make_current(int device);

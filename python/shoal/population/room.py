@@ -31,9 +31,9 @@ def room(device: str, direct: bool) -> Room:
     """
     if device == "cpu":
         return host
-    rooms: list[Room] = [native.pinned_memory]
+    number = int(device.removeprefix("cuda:"))
+    rooms: list[Room] = [partial(native.pinned_memory, number)]
     if direct:
-        number = int(device.removeprefix("cuda:"))
         native.make_current(number)  # an MPI may go by the GPU that is current
         rooms.insert(0, partial(native.device_memory, number))
 

@@ -20,6 +20,7 @@
 #include <limits>
 #include <memory>
 #include <random>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -410,6 +411,19 @@ inline int& current_device() {
   return device;
 }
 
+// Devices that something was done on, each of which costs memory there.
+inline std::set<int>& contexts() {
+  static std::set<int> all;
+  return all;
+}
+inline void make_context() { contexts().insert(current_device()); }
+
+// cuDevicePrimaryCtxGetState
+inline int context_state(int device, unsigned* flags, int* active) {
+  *flags = 0;
+  return *active = contexts().contains(device), 0;
+}
+
 }  // namespace emulation
 
 inline const char* cudaGetErrorString(cudaError_t error) {
@@ -427,7 +441,12 @@ inline cudaError_t cudaGetDevice(int* device) { return *device = emulation::curr
 inline cudaError_t cudaSetDevice(int device) {
   if (device < 0 || device >= emulation::devices) return cudaErrorInvalidDevice;
   emulation::current_device() = device;
-  return cudaSuccess;
+  return emulation::make_context(), cudaSuccess;
+}
+inline constexpr unsigned long long cudaEnableDefault = 0;
+inline cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, unsigned, unsigned long long) {
+  if (std::strcmp(name, "cuDevicePrimaryCtxGetState") != 0) return cudaErrorInvalidValue;
+  return *function = reinterpret_cast<void*>(&emulation::context_state), cudaSuccess;
 }
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int) {
   switch (which) {
@@ -451,6 +470,7 @@ inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int devic
   return cudaSuccess;
 }
 inline cudaError_t cudaMalloc(void** data, std::size_t bytes) {
+  emulation::make_context();
   if (emulation::memory_used + bytes > emulation::memory_limit) return cudaErrorMemoryAllocation;
   auto* const memory = static_cast<std::byte*>(std::aligned_alloc(256, (bytes + 255) / 256 * 256));
   std::memset(memory, 0xFB, bytes);
@@ -468,6 +488,7 @@ inline cudaError_t cudaFree(void* data) {
   return cudaSuccess;
 }
 inline cudaError_t cudaMallocHost(void** data, std::size_t bytes) {
+  emulation::make_context();
   *data = std::malloc(bytes);
   return *data ? cudaSuccess : cudaErrorMemoryAllocation;
 }
@@ -484,6 +505,7 @@ inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, c
   return cudaSuccess;
 }
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t) {
+  emulation::make_context();
   ++emulation::copies;
   std::memmove(to, from, bytes);
   return cudaSuccess;
@@ -495,7 +517,10 @@ inline cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaS
   std::memset(to, value, bytes);
   return cudaSuccess;
 }
-inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) { return *stream = nullptr, cudaSuccess; }
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  emulation::make_context();
+  return *stream = nullptr, cudaSuccess;
+}
 inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
