@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from shoal.search.base import Search, one_unit
+from shoal.search.base import Search, intervals
 from shoal.search.protocol import Order, Plan, Report, Resume, Start, Stop, Strategy, Unit
 from shoal.search.sampler import Proposals, RandomSampler
 from shoal.search.samplers import SamplerLike, read_sampler
@@ -55,15 +55,8 @@ class Median(Search):
 
     def ends(self) -> tuple[Sequence[int], Unit]:
         """Return the progress at which a trial is looked at, and the unit."""
-        length, unit = one_unit(epochs=self.epochs, steps=self.steps)
-        if unit == "steps" and self.interval is None:
-            raise ValueError("interval: must be given with steps")
-        given = {"epochs": self.interval_epochs, "steps": self.interval}[unit]
-        name = "interval_epochs" if unit == "epochs" else "interval"
-        every = 1 if given is None else whole(name, given, least=1)
-        if every > length:
-            raise ValueError(f"{name}: must be at most {unit} = {length}, got {every}")
-        return [*range(every, length, every), length], unit
+        is_given = self.interval is not None or self.interval_epochs is not None
+        return intervals(self.epochs, self.interval_epochs if is_given else 1, self.steps, self.interval)
 
     def _bind(self, space: Space, seed: int) -> Strategy:
         return MedianStopping(self, read_sampler(self.sampler).bind(space, seed, self.trials))
