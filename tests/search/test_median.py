@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from shoal.search.protocol import Report, Resume, Stop
 from shoal.space import Float, Space
 
 SPACE = Space({"lr": Float(0, 1)})
+LARGEST = sys.float_info.max  # what NumPy's `nan_to_num` makes of infinity
 
 
 def stopped(curves: dict[int, list[float]], trial: int, grace: int) -> bool:
@@ -39,6 +41,15 @@ def test_it_does_what_the_paper_says(order: Any, grace: int, levels: int) -> Non
         if isinstance(answer, Resume):
             training[trial] = answer.until
     assert strategy.finished
+
+
+def test_scores_near_the_largest_float_have_a_mean() -> None:
+    strategy = Median(3, epochs=3, grace=1).bind(SPACE)
+    strategy.ask(3)
+    for trial in range(2):
+        for epoch in (1, 2, 3):
+            strategy.tell(Report(trial, epoch, LARGEST))
+    assert [type(order) for order in strategy.tell(Report(2, 1, 1.0))] == [Resume]
 
 
 @pytest.mark.parametrize(

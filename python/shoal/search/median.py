@@ -98,7 +98,7 @@ class MedianStopping(Tracker):
         look = len(scores) - 1
         others = self._means[look]
         middle = _median(others) if len(others) >= self._search.grace else None
-        bisect.insort(others, statistics.fmean(scores))
+        bisect.insort(others, _mean(scores))
         if report.progress == self._ends[-1]:
             return [self._end(report, "completed")]
         if middle is not None and min(scores) > middle:
@@ -110,6 +110,11 @@ class MedianStopping(Tracker):
         del self._scores[report.trial]
         self._proposals.observe(report, last=True)
         return Stop(report.trial, why)
+
+
+def _mean(scores: Sequence[float]) -> float:
+    # In a unit of a power of two, which rounds nothing: the sum of scores near the largest float overflows.
+    return statistics.fmean(score * 2.0**-64 for score in scores) * 2.0**64
 
 
 def _median(ordered: Sequence[float]) -> float:
