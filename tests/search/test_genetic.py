@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,30 @@ def test_the_best_move_to_the_next_deme() -> None:
     }  # trial 3, the worst, made place for the best of deme 1
     assert {donors[trial] for trial in range(4, 8)} <= {0, 4, 5, 6}
     assert 0 in {donors[trial] for trial in range(4, 8)}
+
+
+def test_a_migrant_that_is_an_elite_goes_on_in_both_demes() -> None:
+    """Trial 0 is the best of all; it takes the place of 7 in the other deme, and as the elite there that of 4."""
+    search = Genetic(8, 2, epochs=1, demes=2, elites=1, inherit_weights=True, migration_interval=1)
+    strategy = search.bind(SPACE)
+    first, *_ = strategy.ask(8)
+    assert isinstance(first, Start)
+    *_, orders = [strategy.tell(Report(trial, 1, trial)) for trial in range(8)]
+    moves = {order.trial: order for order in orders}
+    assert moves[0] == Resume(0, 2, "elite")
+    assert moves[7] == Inherit(7, 0, first.config, 2, "migrated")
+    assert {moves[trial].why for trial in range(1, 7)} == {"bred"}
+
+
+def test_a_deme_that_died_ousts_nobody() -> None:
+    """Trials 0 and 1 die; so the children of the other deme still have two parents, 2 and 3."""
+    space = Space({"lr": Float(0, 1)})
+    rates = {"crossover_rate": 1.0, "mutation_rate": 0.0, "migration_interval": 1}
+    strategy = Genetic(4, 2, epochs=1, demes=2, elites=0, inherit_weights=True, **rates).bind(space)
+    starts = [order for order in strategy.ask(4) if isinstance(order, Start)]
+    *_, orders = [strategy.tell(Report(trial, 1, math.nan if trial < 2 else trial)) for trial in range(4)]
+    children = [order for order in orders if isinstance(order, Inherit) and order.trial > 1]
+    assert [child.config["lr"] for child in children] == [starts[3].config["lr"]] * 2
 
 
 def test_hypersearch_starts_the_worse_half_from_the_best() -> None:

@@ -36,7 +36,7 @@ class Genetic(Search):
       all, and the child takes over the layers whose shapes agree and starts the others fresh
       (`shoal.Population.inherit`).
     - Every ``migration_interval`` generations the best of each deme takes the place of the worst of the next one, in a
-      ring, before the children are bred.
+      ring, before the children are bred. Where it is an elite, it goes on there as well as where it came from.
     - Mutation moves a number by a Gaussian of a tenth of its scale, reflected at the bounds, whole numbers and ordinals
       by at least one; a choice becomes any other one.
     - Diverged members are never parents. A deme in which all have diverged is bred from the whole population; if all
@@ -150,7 +150,10 @@ class _Generations(Tracker):
         ]
         if self._search.demes > 1 and self._generation % self._search.migration_interval == 0:
             best = [deme[0] for deme in demes]
-            demes = [ranked([*deme[:-1], best[d - 1]]) for d, deme in enumerate(demes)]
+            demes = [
+                deme if best[d - 1].report.diverged else ranked([*deme[:-1], best[d - 1]])
+                for d, deme in enumerate(demes)
+            ]
         return demes
 
     def _pools(self, demes: Sequence[Sequence[Individual]]) -> list[list[Individual]]:
@@ -245,18 +248,32 @@ class Continuing(_Generations):
             return orders
         until = (self._generation - self._born + 1) * self._length
         size = self._search.population // self._search.demes
-        elite = {each.trial for deme in demes for each in deme[: self._search.elites] if not each.report.diverged}
+        elites = self._elites(demes)
         heirs: list[Order] = []
         others: list[Order] = []
         for place, member in sorted(self._members.items()):
-            if member.trial in elite:
+            elite = elites.get(place)
+            if elite is member:
                 others.append(Resume(member.trial, until, "elite"))
                 continue
-            config, weights = self._child(pools[place // size], place)
-            heirs.append(Inherit(member.trial, weights.trial, config, until, "bred"))
+            config, weights = (elite.config, elite) if elite else self._child(pools[place // size], place)
+            heirs.append(Inherit(member.trial, weights.trial, config, until, "migrated" if elite else "bred"))
             self._config[member.trial] = config
         self._members.clear()
         return [*heirs, *others]
+
+    def _elites(self, demes: Sequence[Sequence[Individual]]) -> dict[int, Individual]:
+        """Return who trains on at which place: its own, or that of the member it has ousted from another deme."""
+        elites = {}
+        for d, deme in enumerate(demes):
+            places = range(d * len(deme), (d + 1) * len(deme))
+            left = {each.trial for each in deme}
+            ousted = [place for place in places if self._members[place].trial not in left]
+            for each in deme[: self._search.elites]:
+                own = self._place[each.trial]
+                if not each.report.diverged:
+                    elites[own if own in places else ousted[0]] = each
+        return elites
 
     def _child(self, pool: Sequence[Individual], place: int) -> tuple[Config, Individual]:
         config, weights = self._bred(pool, place, only_hot=not self._search.breed_structure)
