@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from shoal.search.base import Search, one_unit
 from shoal.search.breeding import Individual, bred, ranked, tournament, two_parents
@@ -14,6 +14,8 @@ from shoal.search.protocol import Config, Inherit, Order, Plan, Report, Resume, 
 from shoal.search.tracker import Tracker, ended
 from shoal.space import Space, is_hot
 from shoal.space.checks import boolean, fraction, whole
+
+Alike: TypeAlias = Mapping[tuple[Any, ...], Sequence[Individual]]  # by structure
 
 
 @dataclass(frozen=True)
@@ -248,7 +250,7 @@ class Continuing(_Generations):
             return orders
         until = (self._generation - self._born + 1) * self._length
         size = self._search.population // self._search.demes
-        elites = self._elites(demes)
+        elites, mates = self._elites(demes), [(pool, self._alike(pool)) for pool in pools]
         heirs: list[Order] = []
         others: list[Order] = []
         for place, member in sorted(self._members.items()):
@@ -256,7 +258,7 @@ class Continuing(_Generations):
             if elite is member:
                 others.append(Resume(member.trial, until, "elite"))
                 continue
-            config, weights = (elite.config, elite) if elite else self._child(pools[place // size], place)
+            config, weights = (elite.config, elite) if elite else self._child(*mates[place // size], place)
             heirs.append(Inherit(member.trial, weights.trial, config, until, "migrated" if elite else "bred"))
             self._config[member.trial] = config
         self._members.clear()
@@ -275,12 +277,19 @@ class Continuing(_Generations):
                     elites[own if own in places else ousted[0]] = each
         return elites
 
-    def _child(self, pool: Sequence[Individual], place: int) -> tuple[Config, Individual]:
+    def _child(self, pool: Sequence[Individual], alike: Alike, place: int) -> tuple[Config, Individual]:
         config, weights = self._bred(pool, place, only_hot=not self._search.breed_structure)
         if self._search.breed_structure:
-            alike = [each for each in pool if self._structure(each.config) == self._structure(config)]
-            weights = tournament(alike or pool, keyed(self._seed, "weights", self._generation, place))
+            rng = keyed(self._seed, "weights", self._generation, place)
+            weights = tournament(alike.get(self._structure(config), pool), rng)
         return config, weights
 
-    def _structure(self, config: Config) -> list[Any]:
-        return [config.get(name, ...) for name in self._space.parameters if not is_hot(name)]  # ...: not active
+    def _alike(self, pool: Sequence[Individual]) -> Alike:
+        """Return those of the same structure, best first."""
+        alike: dict[tuple[Any, ...], list[Individual]] = {}
+        for each in pool:
+            alike.setdefault(self._structure(each.config), []).append(each)
+        return alike
+
+    def _structure(self, config: Config) -> tuple[Any, ...]:
+        return tuple(config.get(name, ...) for name in self._space.parameters if not is_hot(name))  # ...: not active

@@ -84,8 +84,8 @@ class Sessions(Rounds):
 
     def _donors(self, reports: Sequence[Report]) -> dict[int, int]:
         ranked = rank(reports)
-        worse = ranked[len(ranked) - self._worse :]
-        heirs = [report for report in ranked[1:] if report.diverged or report in worse]
+        stay = len(ranked) - self._worse  # so many, unless some of them have diverged
+        heirs = [report for place, report in enumerate(ranked) if place > 0 and (place >= stay or report.diverged)]
         return {report.trial: ranked[0].trial for report in heirs}
 
     def _heir_config(self, heir: int, donor: int) -> Config:
