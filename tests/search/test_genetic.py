@@ -35,6 +35,14 @@ def test_a_float_moves_by_a_tenth_of_its_scale() -> None:
     assert np.std(moves) == pytest.approx(0.1, rel=0.1)
 
 
+def test_a_whole_number_of_few_values_moves_to_a_neighbour() -> None:
+    """Here a tenth of the scale is half a place, so two places are three standard deviations."""
+    rng = np.random.default_rng(5)
+    moves = np.array([mutate(Int(1, 5), 3, rng) for _ in range(2000)]) - 3
+    assert np.mean(moves == 1) == pytest.approx(0.5, abs=0.05)
+    assert np.mean(moves == -1) == pytest.approx(0.5, abs=0.05)
+
+
 def test_reflection() -> None:
     assert [round(reflected(p), 9) for p in (0.3, -0.2, 1.1, 2.3, -1.4)] == [0.3, 0.2, 0.9, 0.3, 0.6]
 

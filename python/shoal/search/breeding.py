@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,15 +55,15 @@ def crossover(space: Space, first: Config, second: Config, rate: float, rng: np.
 def mutate(parameter: Parameter, value: Any, rng: np.random.Generator) -> Any:
     """Return another value: near by on the scale for numbers and ordinals, any other one for choices.
 
-    A number moves by a Gaussian of `SPREAD` on the unit scale, reflected at the bounds; a whole number or an ordinal by
-    at least one place.
+    A number moves by a Gaussian of `SPREAD` on the unit scale, reflected at the bounds; a whole number or an ordinal
+    that this leaves where it is, to its neighbour.
     """
     if not isinstance(parameter, Ordered):
         others = [other for other in parameter.grid() if other != value]
         return others[int(rng.integers(len(others)))] if others else value
     step = rng.normal(0, SPREAD)
     moved = parameter.from_unit(reflected(parameter.to_unit(value) + step))
-    return moved if moved != value else parameter.scaled(value, 2.0 if step > 0 else 0.5)
+    return moved if moved != value else parameter.scaled(value, 1 + math.copysign(1e-15, step))  # one place, the least
 
 
 def reflected(position: float) -> float:
