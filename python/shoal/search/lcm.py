@@ -278,8 +278,9 @@ class Matching(Tracker):
         if len(self._library) == 0 or self._library.ahead(curve) < self._search.spare:
             return None
         foretold = self._library.predict(np.array(curve), self._search.distance, self._search.neighbours)
-        better = float((self._library.finals < foretold).mean())
-        return foretold if better > 1 - self._search.stop else None
+        better = self._library.finals < foretold
+        # Not "more than 1 - stop are better": 1 - 0.8 is rounded to less than 0.2. Of a NaN nothing is better.
+        return foretold if float((~better).mean()) < self._search.stop else None
 
     def _is_audited(self, trial: int) -> bool:
         return bool(keyed(self._seed, "audit", trial).random() < self._search.audit)
