@@ -265,6 +265,7 @@ def test_a_function_is_described_by_its_name_and_not_read_back() -> None:
             "distance: must be one of l1, l2, linf, cosine, scaled, or in Python a function, got 'l3'",
         ),
         ({"checkpoints": [3, 2]}, r"checkpoints: must rise and stay below 8, got \[3, 2\]"),
+        ({"checkpoints": 4}, "checkpoints: must be a list of whole numbers, got 4"),
         ({"points": [8]}, r"points: must rise and stay below 8, got \[8\]"),
         ({"length": 3}, "length: must be a parameter's name, or in Python a function, got 3"),
         ({"neighbours": 0}, "neighbours: must be a whole number >= 1, got 0"),

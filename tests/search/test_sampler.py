@@ -119,6 +119,8 @@ def test_a_model_finds_the_good_part_of_a_space(kind: str) -> None:
 def test_what_optuna_does_not_know_is_refused() -> None:
     with pytest.raises(ValueError, match="kind: must be one of tpe, gp, cmaes, nsgaii, got 'best'"):
         OptunaSampler("best")
+    with pytest.raises(ValueError, match=r"sampler.kind: must be one of tpe, gp, cmaes, nsgaii, got \['tpe'\]"):
+        Full(3, epochs=1, sampler={"name": "optuna", "kind": ["tpe"]})
     with pytest.raises(ValueError, match=r"sampler: .*unexpected keyword argument 'speed'"):
         Full(3, epochs=1, sampler=OptunaSampler(settings={"speed": 1})).bind(SPACE)
 

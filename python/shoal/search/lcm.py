@@ -108,8 +108,10 @@ class LCM(Search):
         if not (self.length is None or isinstance(self.length, str) or callable(self.length)):
             raise ValueError(f"length: must be a parameter's name, or in Python a function, got {self.length!r}")
         for name in ("checkpoints", "points"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, tuple(getattr(self, name)))
+            values = getattr(self, name)
+            if values is not None and not np.iterable(values):
+                raise ValueError(f"{name}: must be a list of whole numbers, got {values!r}")
+            object.__setattr__(self, name, values if values is None else tuple(values))
         self.looks()
         object.__setattr__(self, "sampler", read_sampler(self.sampler))
 

@@ -36,7 +36,7 @@ class OptunaSampler(Sampler):
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.kind not in _KINDS:
+        if self.kind not in list(_KINDS):  # which takes what cannot be hashed, too
             raise ValueError(f"kind: must be one of {', '.join(_KINDS)}, got {self.kind!r}")
         if not isinstance(self.settings, Mapping) or "seed" in self.settings:
             raise ValueError(f"settings: must map arguments of Optuna's class, without seed; got {self.settings!r}")
