@@ -246,6 +246,21 @@ def test_a_study_becomes_a_table(tmp_path):
     assert again.best_after(again.spent) == curves.best
 
 
+@pytest.mark.parametrize(
+    ("metric", "label", "sign"),
+    [
+        (shoal.merit.Penalised("accuracy", 0.1), "penalised accuracy", -1),
+        (shoal.merit.CostAt("parameters", "accuracy", 0.6), "parameters at accuracy 0.6", 1),
+        (["accuracy", "parameters"], "accuracy", -1),
+    ],
+)
+def test_a_study_of_any_figure_of_merit_becomes_a_table(metric, label, sign):
+    record = recorded(metric=metric).run(progress=False).record
+    for trial, row in enumerate(Table.of_study(record).scores):
+        curve = [sign * metrics[label] for _, metrics in record.trials[trial].curve]
+        np.testing.assert_array_equal(row[: len(curve)], curve)
+
+
 def test_a_study_that_stopped_trials_is_no_table():
     result = recorded(strategy=search.SuccessiveHalving(9, max_epochs=3), space={"lr": 0.1, "width": Int(2, 5)})
     with pytest.raises(ValueError, match=r"record: trial \d was not trained to 3 epochs with one config"):

@@ -87,7 +87,7 @@ class Table:
 
         Args:
             record: Of a study in epochs with a curve point for each, as it is by default: ``result.record``, or
-                ``shoal.manager.StudyRecord.read(directory)``.
+                ``shoal.manager.StudyRecord.read(directory)``. Of several objectives the first counts.
             seconds: As in `of`, by the trials' ids.
             name: For people.
 
@@ -97,9 +97,10 @@ class Table:
         trials = [record.trials[id] for id in sorted(record.trials)]
         length = max((trial.progress for trial in trials), default=0)
         scores = np.full((len(trials), length), np.nan)
+        objective = record.objectives[0]
         for row, trial in zip(scores, trials, strict=True):
             for progress, metrics in trial.curve:
-                row[progress - 1] = metrics[record.header["metric"]] * (-1 if record.header["mode"] == "max" else 1)
+                row[progress - 1] = metrics[objective.label] * (-1 if objective.rises else 1)
             if len(trial.changes) > 1 or (len(trial.curve) < length and not trial.diverged):
                 raise ValueError(f"record: trial {trial.id} was not trained to {length} epochs with one config")
         space = Space.from_description(record.header["space"])
