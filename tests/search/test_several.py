@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,8 @@ from tests.search.test_conformance import SEARCHES, SPACE, asynchronous, noise
 
 from shoal import search
 from shoal.search import ASHA, OptunaSampler, Search, SuccessiveHalving
-from shoal.search.protocol import Resume, Strategy, rank_key
+from shoal.search.protocol import Report, Resume, Strategy, rank_key
+from shoal.search.ranking import rank
 
 ABLE = {
     name: each
@@ -88,6 +90,23 @@ def test_the_front_goes_on(which: Search) -> None:
     _, result = run(which, lambda trial, _: first[trial], lambda trial, _: second[trial], rows=1)
     promoted = {trial for trial, orders in result.histories.items() if any(isinstance(o, Resume) for o in orders)}
     assert promoted == {0, 5} if which.describe().get("mode") != "stopping" else promoted >= {0, 5}
+
+
+def test_asha_ranks_a_rung_once_for_all_reports_of_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def counted(reports: Sequence[Report]) -> list[Report]:
+        sizes.append(len(reports))
+        return rank(reports)
+
+    monkeypatch.setattr("shoal.search.asha.rank", counted)
+    strategy = ASHA(30, max_epochs=3).bind(SPACE)
+    strategy.ask(30)
+    for trial in range(20):
+        strategy.tell(Report(trial, 1, trial, objectives=(trial, -trial)))
+    assert sizes == []
+    assert [order.trial for order in strategy.ask(9)] == [0, 19, 1, 2, 3, 4]
+    assert sizes == [20]
 
 
 def test_one_objective_that_is_not_finite_is_a_death() -> None:

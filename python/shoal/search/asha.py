@@ -267,7 +267,7 @@ class Rung:
 
 
 class FrontRung:
-    """A `Rung` of several objectives: the whole of it is ranked whenever it has changed.
+    """A `Rung` of several objectives: the whole of it is ranked when it is asked and has changed.
 
     Args:
         eta: As the search's.
@@ -278,17 +278,19 @@ class FrontRung:
         self._eta, self.count = eta, count
         self._reports: list[Report] = []  # finite ones
         self._promoted: set[int] = set()
-        self._top: list[int] = []  # trials, best first
+        self._top: list[int] | None = []  # trials, best first; None: to be ranked
 
     def add(self, report: Report) -> None:
         """Record a result; there is one for each trial."""
         self.count += 1
         if not report.diverged:
             self._reports.append(report)
-        self._top = [each.trial for each in rank(self._reports)[: self.count // self._eta]]
+        self._top = None
 
     def promotable(self) -> int | None:
         """Return the best trial of the top that has not been promoted; None if there is none."""
+        if self._top is None:
+            self._top = [each.trial for each in rank(self._reports)[: self.count // self._eta]]
         return next((trial for trial in self._top if trial not in self._promoted), None)
 
     def promote(self, trial: int) -> None:
