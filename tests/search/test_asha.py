@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,6 +99,17 @@ def test_the_plan_expects_what_no_wrong_promotion_takes(trials: int, brackets: i
     strategy = ASHA(trials, max_epochs=20, brackets=brackets).bind(SPACE)
     result = simulate(strategy, SPACE, Problem(lambda trial, _: float(trial)), rows=1)
     assert result.spent == strategy.plan().expected
+
+
+@pytest.mark.parametrize(("trials", "brackets"), [(1, 1), (5, 1), (30, 1), (100, 1), (100, 3)])
+def test_the_plan_of_stopping_expects_what_a_random_order_takes(trials: int, brackets: int) -> None:
+    """To be among the best third of the first few takes no merit: the first result of a rung always goes on."""
+    spent = []
+    search = ASHA(trials, max_epochs=81, mode="stopping", brackets=brackets)
+    for seed in range(50):
+        noise = np.random.default_rng(seed).random((trials, 82))
+        spent.append(ran(search, lambda trial, epoch: noise[trial, epoch]).spent)  # noqa: B023
+    assert search.bind(SPACE).plan().expected == pytest.approx(np.mean(spent), rel=0.15)
 
 
 def test_stopping_decides_at_once() -> None:

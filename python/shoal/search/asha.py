@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import bisect
 import heapq
+import math
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
@@ -104,17 +106,18 @@ class _Asynchronous(Tracker):
         return Plan(search.trials, search.trials * ends[-1], self.unit, lines, expected)
 
     def _expected(self) -> int:
-        """Return the budget if each rung passes on one in ``eta`` of those that start there or come to it.
-
-        It is more where early promotions turn out to be wrong: trials that were good among the first only.
-        """
-        search, budget, size = self._search, 0, 0
+        """Return the budget if each rung passes on as many of those that start there or come to it as `_passed`."""
+        search, budget, size = self._search, 0.0, 0.0
         for rung, (before, end) in enumerate(pairwise((0, *self._ends))):
             fresh = len(range(rung, search.trials, search.brackets)) if rung < search.brackets else 0
-            promoted = size // search.eta
+            promoted = self._passed(size)
             budget += fresh * end + promoted * (end - before)
             size = fresh + promoted
-        return budget
+        return round(budget)
+
+    @abstractmethod
+    def _passed(self, size: float) -> float:
+        """Return how many of the results of a rung go on, more or less."""
 
     def _start(self) -> Order:
         trial = self._next
@@ -142,6 +145,11 @@ class Stopping(_Asynchronous):
         super().__init__(search, proposals)
         self._results: list[list[RankKey]] = [[] for _ in self._ends]  # of each rung, the best first
         self._several: list[list[Report]] = [[] for _ in self._ends]  # those of several objectives, as they came
+
+    def _passed(self, size: float) -> float:
+        """Where they come in a random order, the i-th is among the best ``ceil(i / eta)`` in so many of i cases."""
+        counted = range(1, math.ceil(size) + 1)
+        return sum(-(-i // self._search.eta) / i * min(1, size + 1 - i) for i in counted)
 
     @property
     def _exhausted(self) -> bool:
@@ -178,6 +186,10 @@ class Promotion(_Asynchronous):
         super().__init__(search, proposals)
         self._rungs: list[Rung | FrontRung] = [Rung(search.eta) for _ in self._ends[:-1]]
         self._waiting: dict[int, Report] = {}  # trials that are paused
+
+    def _passed(self, size: float) -> float:
+        """It is more where early promotions turn out to be wrong: trials that were good among the first only."""
+        return size // self._search.eta
 
     @property
     def _exhausted(self) -> bool:
