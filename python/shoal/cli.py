@@ -262,10 +262,8 @@ def _tell(result: Result, test: Dataset) -> None:
     for name, value in tested.items():
         typer.echo(f"test {name}: {text(value)}")
     typer.echo(f"config: {_words(best.config)}")
-    steps = zip(best.schedule, best.schedule[1:], strict=False)
-    for (_, before), (progress, config) in steps:
-        changed = {name: value for name, value in config.items() if value != before.get(name, ...)}
-        typer.echo(f"from {unit} {progress}: {_words(changed)}")
+    if (schedule := tables.schedule(summary)) is not None:
+        typer.echo(f"trained with:\n{tables.lines(schedule)}")
     if (front := tables.front(summary)) is not None:
         typer.echo(f"the front, {len(front.rows)} networks:\n{tables.lines(front)}")
     typer.echo(f"report: {page}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -65,6 +66,15 @@ def test_run_and_report(study, tmp_path):
     assert [line for line in run.stdout.splitlines() if "accuracy" in line] == [
         line for line in again.stdout.splitlines() if "accuracy" in line
     ]
+
+
+def test_the_schedule_of_the_best_is_told_from_its_start(study, tmp_path):
+    directory = study(epochs=6)
+    told = shoal("run", "study.toml", directory=tmp_path).stdout
+    schedule = StudyRecord.read(directory).best_schedule
+    assert len(schedule) > 1, "the best has inherited"
+    for progress, config in schedule:
+        assert re.search(rf"from {progress} +{config['lr']:.4g}\n", told), told
 
 
 def test_a_replay_is_the_same(study, tmp_path):
