@@ -11,6 +11,8 @@ from shoal.manager.record import StudyRecord
 from shoal.manager.timesheet import Crew, in_words
 from shoal.search.protocol import Plan
 
+QUIET = 600.0  # seconds of a study, after which a line comes although its tenth is not done
+
 Progress: TypeAlias = bool | Listener | Callable[[StudyRecord, Round], None]
 
 
@@ -42,20 +44,19 @@ class Lines(Listener):
         self._crew = crew
 
     def on_start(self, record: StudyRecord, plan: Plan) -> None:
-        """Say where it goes on."""
+        """Say where it begins, or goes on."""
         self._plan = plan
-        self._tenths = self._done(record)
-        if record.spent:
-            self._say(record, record.seconds)
+        self._say(record, record.seconds)
 
     def on_round(self, record: StudyRecord, stats: Round) -> None:
-        """Say how far it is when another tenth is done."""
-        if self._done(record) > self._tenths:
-            self._tenths = self._done(record)
+        """Say how far it is when another tenth is done, or nothing was said for long."""
+        if self._done(record) > self._tenths or stats.seconds - self._said >= QUIET:
             self._say(record, stats.seconds)
 
-    def on_end(self, record: StudyRecord) -> None:  # noqa: ARG002
-        """Say how well the ranks were used."""
+    def on_end(self, record: StudyRecord) -> None:
+        """Say where it has ended, and how well the ranks were used."""
+        if record.ended and record.spent > self._spent:
+            self._say(record, record.seconds)
         if self._crew is not None and any(self._crew.timesheet.busy):
             print(in_words(self._crew.timesheet.utilisation), file=sys.stderr)
 
@@ -63,6 +64,7 @@ class Lines(Listener):
         return 10 * record.spent // self._plan.budget
 
     def _say(self, record: StudyRecord, seconds: float) -> None:
+        self._tenths, self._spent, self._said = self._done(record), record.spent, seconds
         line = f"{record.spent} of {self._plan.budget} {self._plan.unit}, {seconds:.1f} s"
         if record.best is not None:
             best = record.figure(record.best_score)

@@ -217,9 +217,9 @@ class Study:
         Ctrl-C and SIGTERM end the process after the current round, and the study is kept; a second one ends it at once.
 
         Args:
-            progress: Whether to show a live table on a terminal's stderr, or else a line for each tenth of the budget;
-                or a `shoal.manager.Listener`, or a function that is called after every round, with the record and
-                what the round did. Of several ranks the first alone shows and calls.
+            progress: Whether to show a live table on a terminal's stderr, or else a line for each tenth of the budget
+                or ten minutes; or a `shoal.manager.Listener`, or a function that is called after every round, with the
+                record and what the round did. Of several ranks the first alone shows and calls.
             comm: An mpi4py communicator whose ranks train together. Each must have made this same study; each gets the
                 result. All must see the directory. With an MPI that outlives ranks (ULFM), those that are left go on.
 
