@@ -68,6 +68,38 @@ def test_an_heir_names_its_donor(record):
     assert first[-1] == "10"
 
 
+def test_without_heirs_there_are_no_donors(record):
+    for trial in record.trials.values():
+        del trial.changes[1:]
+    assert "from" not in draw(leaders(record, 100))
+
+
+@pytest.mark.parametrize(("width", "lines"), [(40, 2), (60, 2), (80, 1), (120, 1)])
+def test_a_narrow_terminal_keeps_words_whole(record, width, lines):
+    record.seconds = 0.013
+    table = LiveTable(Console(file=io.StringIO(), width=width, force_terminal=True))
+    table.on_start(record, Plan(64, 12_560, "epochs"))
+    picture = draw(table._picture(), width)
+    table.on_end(record)
+    head = picture[: picture.index("\ntrial")]
+    assert "…" not in picture
+    assert " ".join(head.replace("━", "").split()).endswith(
+        "24 of 12,560 epochs 0.0 s 1,846 epochs/s 1 copies, 1 diverged"
+    )
+    assert len(head.splitlines()) == lines
+
+
+def test_the_bar_is_full_where_a_study_ends_below_its_budget(record):
+    table = LiveTable(Console(file=io.StringIO(), width=100, force_terminal=True))
+    table.on_start(record, Plan(12, 48, "epochs"))
+    half = draw(table._picture(), 100)
+    record.apply({"event": "end", "seconds": 1.0})
+    table.on_end(record)
+    full = draw(table._picture(), 100)
+    assert (half.count("━"), full.count("━")) == (16, 32)
+    assert "24 of 48 epochs" in full
+
+
 def test_frames_show_budget_copies_and_diverged(record):
     console = Console(file=io.StringIO(), width=120, force_terminal=True)
     table = LiveTable(console)

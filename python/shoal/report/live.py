@@ -22,6 +22,8 @@ from shoal.search.protocol import Plan
 
 SHOWN = 10  # trials, and ranks
 SECONDS = 0.2  # between two frames, at least
+BAR, LEAST = 32, 8  # characters of the progress bar, at most and at least; with less room there is none
+CURVE = 16  # characters of a learning curve, at most
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
@@ -60,7 +62,7 @@ class LiveTable(Listener):
     def _look(self, record: StudyRecord) -> None:
         """Take from the record what the picture shows: it is drawn by a thread of its own too, while the clock runs."""
         self._looked = time.monotonic()
-        self._done = record.spent
+        self._done, self._ended = record.spent, record.ended
         seconds, _ = self._time
         speed = _speed(self._done / seconds, self._plan.unit) if self._done and seconds else ""
         self._words = Text(record.header["strategy"]["name"], style="bold"), speed, _events(record)
@@ -71,15 +73,15 @@ class LiveTable(Listener):
 
     def _picture(self) -> Group:
         name, speed, events = self._words
-        row = Table.grid(padding=(0, 2))
-        row.add_row(
-            name,
-            ProgressBar(total=self._plan.budget, completed=self._done, width=32),
-            f"{self._done:,} of {self._plan.budget:,} {self._plan.unit}",
-            f"{self._clock:.1f} s",
-            speed,
-            events,
+        done = f"{self._done:,} of {self._plan.budget:,} {self._plan.unit}"
+        words = Text("  ").join(Text.assemble(each) for each in (done, f"{self._clock:.1f} s", speed, events) if each)
+        room = self._console.width - len(name) - len(words) - 4
+        # A search may need less than its budget: the bar is full all the same.
+        bar = ProgressBar(
+            total=self._done if self._ended else self._plan.budget, completed=self._done, width=min(room, BAR)
         )
+        row = Table.grid(padding=(0, 2))
+        row.add_row(name, *([bar] if room >= LEAST else []), words)
         return Group(row, self._tables)
 
 
@@ -107,23 +109,26 @@ def leaders(record: StudyRecord, width: int, homes: Mapping[int, int] | None = N
     table.add_column("trial", justify="right")
     table.add_column(record.header["unit"], justify="right")
     table.add_column(metric, justify="right", style="bold")
-    table.add_column("curve", width=16, no_wrap=True)
+    curve = max(4, min(CURVE, width - 34))
+    table.add_column("curve", width=curve, no_wrap=True)
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("from", justify="right", style="dim")
+    if inherits := any(trial.parents for trial in record.trials.values()):
+        table.add_column("from", justify="right", style="dim")
     if homes is not None:
         table.add_column("rank", justify="right", style="dim")
     sign = -1.0 if objective.maximise else 1.0
     ranked = sorted(record.trials.values(), key=lambda trial: (_order(trial, metric, sign), trial.id))
     for trial in ranked[:SHOWN]:
+        donor = [str(trial.parents[-1][1] if trial.parents else "")] if inherits else []
         rank = [] if homes is None else [str(homes.get(trial.id, ""))]
-        table.add_row(*_row(trial, metric, names), *rank)
+        table.add_row(*_row(trial, metric, names, curve), *donor, *rank)
     if len(ranked) > SHOWN:
         table.add_row(Text(f"+{len(ranked) - SHOWN}", style="dim"))
     return table
 
 
-def sparkline(values: Sequence[float], width: int = 16) -> str:
+def sparkline(values: Sequence[float], width: int = CURVE) -> str:
     """The course of a metric in ``width`` characters, from its own lowest to its own highest value."""
     finite = [value for value in values if math.isfinite(value)]
     if not finite:
@@ -137,13 +142,12 @@ def _speed(speed: float, unit: str) -> str:
     return f"{speed:,.0f} {unit}/s" if speed >= 10 else f"{speed:.2g} {unit}/s"
 
 
-def _row(trial: Trial, metric: str, names: Sequence[str]) -> list[Any]:
+def _row(trial: Trial, metric: str, names: Sequence[str], width: int) -> list[Any]:
     last = _last(trial, metric)
     config = [entry(trial.config, name) for name in names]
-    curve = sparkline([metrics.get(metric, math.nan) for _, metrics in trial.curve])
+    curve = sparkline([metrics.get(metric, math.nan) for _, metrics in trial.curve], width)
     shown = "diverged" if trial.diverged else f"{last:.4f}" if math.isfinite(last) else ""
-    donor = str(trial.parents[-1][1]) if trial.parents else ""
-    return [str(trial.id), str(trial.progress), shown, curve, *config, donor]
+    return [str(trial.id), str(trial.progress), shown, curve, *config]
 
 
 def _order(trial: Trial, metric: str, sign: float) -> float:
