@@ -234,3 +234,10 @@ def test_predict_normalises_arrays_like_the_training_data():
     np.testing.assert_allclose(population.predict(images.astype(np.int64)), want, rtol=1e-6)
     np.testing.assert_allclose(population.predict(images.tolist()), want, rtol=1e-6)
     assert np.array_equal(population.predict(images[::2]), want[::2])
+
+
+def test_repr_says_what_it_is():
+    few = Population(TINY, 3, optimizer="adam", loss="mse", device="cpu")
+    assert repr(few) == "Population(3 members on cpu, adam, mse)"
+    one = Population(TINY, input_shape=(7,), device="cpu")
+    assert repr(one) == "Population(1 member on cpu, sgd, cross_entropy, samples of (7,))"

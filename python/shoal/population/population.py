@@ -129,6 +129,11 @@ class Population:
             raise ValueError(f"{name}: a sample has shape {shape}, this population was made for {self._shape}")
         return self._core
 
+    def __repr__(self) -> str:
+        kind = "member" if self.members == 1 else "members"
+        samples = f", samples of {self._shape}" if self._shape else ""
+        return f"Population({self.members} {kind} on {self._device}, {self._optimizer}, {self._loss}{samples})"
+
     @property
     def members(self) -> int:
         """P, the number of members."""
