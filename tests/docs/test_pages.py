@@ -39,6 +39,11 @@ def test_a_page_of_python_runs(page, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_a_network_goes_to_pytorch_as_its_page_says(tmp_path):
+    pytest.importorskip("torch")
+    test_a_page_of_python_runs("docs/howto/use-the-best.md", tmp_path)
+
+
 def test_the_study_file_runs(tmp_path):
     (tmp_path / "study.toml").write_text(blocks(STUDY_FILE, "toml")[0])
     done = run(tmp_path, "-m", "shoal", "run", "study.toml")
