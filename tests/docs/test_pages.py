@@ -39,6 +39,13 @@ def test_a_page_of_python_runs(page, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_the_page_on_simulation_shows_what_it_prints(tmp_path):
+    page = "docs/howto/simulate.md"
+    done = run(tmp_path, "-c", blocks(page, "python")[0])
+    assert len(done.stdout.splitlines()) == 4, done.stderr
+    assert done.stdout in read(page)
+
+
 def test_a_network_goes_to_pytorch_as_its_page_says(tmp_path):
     pytest.importorskip("torch")
     test_a_page_of_python_runs("docs/howto/use-the-best.md", tmp_path)
