@@ -36,7 +36,7 @@ study = shoal.Study(
     metric="accuracy",
     mode="max",
     seed=2,
-    directory="runs/first",
+    directory="runs/first_study",
 )
 for line in study.plan.lines:
     print(line)

@@ -93,7 +93,9 @@ def test_every_network_on_grey_images(network, images, tmp_path, monkeypatch, ca
     record = StudyRecord.read(Path("runs") / name)
     assert record.ended
     assert record.header["optimizer"] == NETWORKS[network].optimizer
-    assert max(map(len, capsys.readouterr().out.splitlines())) <= 120
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 120
+    assert "\n\n\n" not in out
 
 
 def test_colours(tmp_path):

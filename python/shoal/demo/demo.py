@@ -72,7 +72,8 @@ def run(
     for method, (strategy, place) in methods.items():
         study = _study(entry, train, valid, strategy, seed, place, threads)
         results[method] = study.run(progress=progress)
-        console.print()
+        if progress and sys.stderr.isatty():  # below the live table
+            console.print()
     results["random search"].report(test)
     report = results["PBT"].report(test)
     tell(console, results, test)

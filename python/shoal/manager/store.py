@@ -153,7 +153,7 @@ def check_same(found: Event, expected: Event, path: Path) -> None:
     changes = list(differences(found, expected))
     if changes:
         raise StudyError(
-            f"{path}: belongs to another study: {'; '.join(changes[:3])}. Take another directory for this one"
+            f"{path}: belongs to another study: {'; '.join(changes[:3])}. Take another directory, or remove this one"
         )
 
 
