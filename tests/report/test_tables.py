@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from tests.report.conftest import header
 
 from shoal import report
 from shoal.manager.record import StudyRecord
@@ -39,6 +40,16 @@ def test_without_heirs_there_is_no_column_for_them(journal, random_events):
     table = trials(Summary(StudyRecord.read(journal(random_events(trials=3, epochs=4))), {}))
     assert "heir of" not in table.header
     assert {len(row) for row in table.rows} == {len(table.header)}
+
+
+@pytest.mark.parametrize(
+    ("metric", "label"),
+    [("accuracy", "validation accuracy"), ("r2", "validation r2"), ("mse", "validation mse"), ("train_r2", "train r2")],
+)
+def test_the_part_of_the_data_is_named(metric, label):
+    record = StudyRecord()
+    record.apply(header("Random") | {"metric": metric})
+    assert Summary(record, {}).label(0) == label
 
 
 def test_the_fresh_layers_of_heirs_are_named(journal, pbt_events):

@@ -18,6 +18,7 @@ from shoal.space import Space
 
 Vector = NDArray[np.float64]
 
+VALIDATED = ("accuracy", "loss", "mse", "correlation", "r2")  # where nothing else is said
 MOST_PARALLEL = 2000  # lines of the parallel coordinates; more only make it darker
 
 
@@ -179,7 +180,7 @@ def without_worst(values: ArrayLike, share: float, maximise: bool) -> tuple[floa
 
 
 def _label(metric: str) -> str:
-    return f"validation {metric}" if metric in ("accuracy", "loss") else metric.replace("_", " ")
+    return f"validation {metric}" if metric in VALIDATED else metric.replace("_", " ")
 
 
 def contest_window(*studies: Summary) -> tuple[float, float]:
