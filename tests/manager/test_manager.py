@@ -248,9 +248,9 @@ def test_a_functions_error_names_it_and_the_trial():
         return metrics["loss"] / metrics["nothing"]
 
     strategy, worker = Script(starts(1.0), {}), Tape(1)
-    with pytest.raises(StudyError, match=r"trial 0, metric ratio: KeyError: 'nothing'; its config"):
+    with pytest.raises(StudyError, match=r"trial 0, metric ratio of loss, extra: KeyError: 'nothing'; its config"):
         Manager(strategy, worker, HEADER, objectives=objectives(ratio, "min", None)).run()
-    with pytest.raises(StudyError, match=r"trial 0, metric <lambda>: TypeError: must return a number, got 'x'"):
+    with pytest.raises(StudyError, match=r"trial 0, metric <lambda> of .*: TypeError: must return a number, got 'x'"):
         Manager(Script(starts(1.0), {}), Tape(1), HEADER, objectives=objectives(lambda _: "x", "min", None)).run()
 
 

@@ -194,7 +194,8 @@ class Manager:
                 raise StudyError(f"metric: trial {trial} returned {', '.join(metrics)}, but no {name!r}")
         now, past = (progress, metrics), self.record.past(trial)
         config = self.record.trials[trial].config
-        return blame(trial, config, f"metric {objective.label}", lambda: objective.score(now, past))
+        what = f"metric {objective.label} of {', '.join(metrics)}"
+        return blame(trial, config, what, lambda: objective.score(now, past))
 
     def _keep_front(self, reports: Iterable[Report]) -> None:
         front = [leader.report for leader in self.record.front]
