@@ -37,6 +37,10 @@ def failing_network(config):
             {"valid": shoal.data.from_arrays(VALID.x, VALID.y, classes=5)},
             "valid: outputs must be that of train, got 5 and 4",
         ),
+        (
+            {"valid": shoal.data.standardise(VALID)[0]},
+            r"valid: scale and shift must be those of train; shoal\.data\.standardise makes them alike",
+        ),
         ({"loss": "mse"}, "loss mse needs float targets"),
         ({"loss": "huber"}, "loss: must be one of cross_entropy, mse"),
         ({"optimizer": "lion"}, "optimizer: must be one of sgd, adam, .* got 'lion'"),

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from shoal.data import AnyDataset
+from shoal.data import AnyDataset, Dataset
 from shoal.gpuarrays import DeviceView
 from shoal.manager.costs import costs
 from shoal.manager.native import NativeWorker, Network, hot_values
@@ -95,6 +95,8 @@ class NetworkTask:
             if getattr(train, what) != getattr(valid, what):
                 values = getattr(valid, what), getattr(train, what)
                 raise ValueError(f"valid: {what} must be that of train, got {values[0]} and {values[1]}")
+        if not _read_alike(train, valid):
+            raise ValueError("valid: scale and shift must be those of train; shoal.data.standardise makes them alike")
         Population([], **options).train(train, steps=0)  # checks the options, and that the loss fits the data
         self._network, self._train, self._valid, self._options = network, train, valid, options
 
@@ -279,6 +281,13 @@ def _probes(space: Space) -> Iterator[Config]:
         if k < _PROBES or not seen.issuperset(config):
             seen.update(config)
             yield config
+
+
+def _read_alike(train: AnyDataset, valid: AnyDataset) -> bool:
+    """Tell whether a number means the same in both; one part as uint8 and the other as floats may well differ."""
+    if not (isinstance(train, Dataset) and isinstance(valid, Dataset)) or train.x.dtype != valid.x.dtype:
+        return True
+    return np.array_equal(train.scale, valid.scale) and np.array_equal(train.shift, valid.shift)  # type: ignore[arg-type]
 
 
 def _describe(data: AnyDataset) -> dict[str, Any]:
