@@ -10,6 +10,7 @@ XLA's options for vector width, oneDNN, XNNPACK, fast math and scheduling gain n
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from importlib.metadata import version
 from typing import Any
@@ -90,7 +91,9 @@ class _Jax(ABC):
         b1, b2 = nets.BETA1, nets.BETA2
         mean = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, slots[0], grads)
         square = jax.tree.map(lambda s, g: b2 * s + (1 - b2) * g * g, slots[1], grads)
-        rate, unbias = rate / (1 - b1**step), 1 / (1 - b2**step)
+        # 1 - b^step; the difference itself would leave four of float32's digits in the first steps
+        share1, share2 = (-jnp.expm1(step * math.log(b)) for b in (b1, b2))
+        rate, unbias = rate / share1, 1 / share2
         change = jax.tree.map(lambda m, s: rate * m / (jnp.sqrt(s * unbias) + nets.EPSILON), mean, square)
         return jax.tree.map(lambda w, d: w - d, params, change), (mean, square)
 

@@ -11,6 +11,7 @@ Found by trial: data kept as float32, or gathering several batches at once, is n
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -144,12 +145,17 @@ class _Functional(_Torch):
                 mean, square = state[name]
                 mean.lerp_(g, 1 - nets.BETA1)
                 square.mul_(nets.BETA2).addcmul_(g, g, value=1 - nets.BETA2)
-                root = (square / (1 - nets.BETA2**step)).sqrt_().add_(nets.EPSILON)
-                p.addcdiv_(mean * (rate / (1 - nets.BETA1**step)), root, value=-1)
+                root = (square / _share(nets.BETA2, step)).sqrt_().add_(nets.EPSILON)
+                p.addcdiv_(mean * (rate / _share(nets.BETA1, step)), root, value=-1)
             else:
                 (velocity,) = state[name]
                 velocity.mul_(nets.MOMENTUM).add_(g)
                 p.addcmul_(velocity, rate, value=-1)
+
+
+def _share(beta: float, step: Tensor) -> Tensor:
+    """Return 1 - beta^step; the difference itself would leave four of float32's digits in the first steps."""
+    return -torch.expm1(step * math.log(beta))
 
 
 class Vmap(_Functional):
