@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import machine
 import numpy as np
 from jax import lax
 from samples import Floats
@@ -38,7 +39,8 @@ def _apply(op: Op, params: Tree, running: Tree, x: Any, key: Any) -> tuple[Any, 
             return _biased(x.reshape(len(x), -1) @ params[f"{op.name}.weight"].T, op, params), running
         case nn.Conv2d():
             assert op.window
-            y = _convolve(op.window, x, params[f"{op.name}.weight"])
+            convolve = _convolve if machine.device() == "cpu" else _convolution
+            y = convolve(op.window, x, params[f"{op.name}.weight"])
             return _biased(y, op, params), running
         case nn.MaxPool2d():
             return _pool(op, x, -jnp.inf, lax.max), running
@@ -70,9 +72,13 @@ def _biased(y: Any, op: Op, params: Tree) -> Any:
     return y + params[f"{op.name}.bias"] if f"{op.name}.bias" in params else y
 
 
+def _convolution(window: Window, x: Any, weight: Any) -> Any:
+    return _product(x, weight, window.padding, window_strides=window.stride)
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _convolve(window: Window, x: Any, weight: Any) -> Any:
-    return _convolution(x, weight, window.padding, window_strides=window.stride)
+    return _convolution(window, x, weight)
 
 
 def _convolve_forward(window: Window, x: Any, weight: Any) -> Any:
@@ -82,8 +88,8 @@ def _convolve_forward(window: Window, x: Any, weight: Any) -> Any:
 def _convolve_backward(window: Window, kept: Any, dy: Any) -> Any:
     """The gradients by input and weights, as convolutions whose operands lie as forward.
 
-    JAX's own have other layouts, which XLA turns round at the top of a program only: inside a scan they fall to loops
-    that are a hundred times slower.
+    JAX's own have other layouts, which XLA turns round at the top of a program only: on a CPU, inside a scan, they fall
+    to loops that are a hundred times slower.
     """
     x, weight = kept
     spread = [(size - 1) * stride + 1 for size, stride in zip(dy.shape[1:3], window.stride, strict=True)]
@@ -92,16 +98,16 @@ def _convolve_backward(window: Window, kept: Any, dy: Any) -> Any:
         dx_padding.append((kernel - 1 - before, size - out + before))
         dw_padding.append((before, kernel - 1 + out - size - before))
     turned = weight[::-1, ::-1].swapaxes(2, 3)
-    dx = _convolution(dy, turned, dx_padding, window_strides=(1, 1), lhs_dilation=window.stride)
+    dx = _product(dy, turned, dx_padding, window_strides=(1, 1), lhs_dilation=window.stride)
     across, kernel = x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3)  # the batch is what is summed over
-    dw = _convolution(across, kernel, dw_padding, window_strides=(1, 1), rhs_dilation=window.stride)
+    dw = _product(across, kernel, dw_padding, window_strides=(1, 1), rhs_dilation=window.stride)
     return dx, dw.transpose(1, 2, 0, 3)
 
 
 _convolve.defvjp(_convolve_forward, _convolve_backward)
 
 
-def _convolution(x: Any, weight: Any, padding: Sequence[tuple[int, int]], **strides: Any) -> Any:
+def _product(x: Any, weight: Any, padding: Sequence[tuple[int, int]], **strides: Any) -> Any:
     layout = ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(x, weight, padding=padding, dimension_numbers=layout, **strides)
 

@@ -24,6 +24,8 @@ from samples import SEED, Data, Floats, Ints
 
 Tree = Any  # parameters by name, or something of that structure
 
+jax.config.update("jax_default_matmul_precision", "highest")  # a GPU's default is TF32; shoal computes in float32
+
 
 class _Jax(ABC):
     def __init__(self, net: nets.Net, data: Data, weights: nets.Weights, rates: Floats) -> None:

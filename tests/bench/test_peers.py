@@ -70,6 +70,15 @@ def test_losses_follow_those_of_shoal(framework, layers, optimizer):
 
 
 @pytest.mark.filterwarnings("default")
+def test_convolutions_in_jax_are_the_same_on_a_gpu(monkeypatch):
+    pytest.importorskip("jax")
+    import jax_model
+
+    monkeypatch.setattr(jax_model, "_convolve", jax_model._convolution)
+    test_losses_follow_those_of_shoal("jax", NETWORKS["uneven padding"], "adam")
+
+
+@pytest.mark.filterwarnings("default")
 def test_dropout_in_jax_keeps_the_mean():
     jax = pytest.importorskip("jax")
     import jax_model
