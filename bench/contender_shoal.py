@@ -41,7 +41,9 @@ def dataset(net: nets.Net, data: Data) -> shoal.data.Dataset:
 
 
 class Shoal:
-    """A population in one process, on a thread for every core it was given. It draws its own weights."""
+    """A population in one process, on a thread for every core it was given."""
+
+    draws_itself = True
 
     def __init__(self, net: nets.Net, data: Data, weights: nets.Weights, rates: Floats) -> None:
         self.population = population(net, rates, machine.precision())

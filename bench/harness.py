@@ -2,12 +2,13 @@
 
 A contender is a crew of workers that share its members: shoal one process on all cores, a peer one process a core, each
 of one thread; with fewer members than cores a peer may also be one process with a thread for each core, whichever is
-faster. On a GPU each is one process. All stay alive, asleep on their pipes, while another one runs; so repeats can take
-turns.
+faster. On a GPU each is one process, and all share its memory. All stay alive, asleep on their pipes, while another one
+runs; so repeats can take turns.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -30,6 +31,17 @@ ONE_THREAD = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     "JAX_PLATFORMS": "cpu",
 }
+ON_GPU = {
+    "JAX_PLATFORMS": "cuda",  # or it falls back to the processor
+    "JAX_TRACEBACK_FILTERING": "off",  # the last line of an error is the error
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    "XLA_CLIENT_MEM_FRACTION": "0.2",  # what it has taken it keeps
+}
+PATIENCE = 5  # seconds until a worker that was told to end is ended
+
+
+class OutOfMemoryError(RuntimeError):
+    """A population has no room beside the others."""
 
 
 @dataclass(frozen=True)
@@ -62,19 +74,27 @@ class Worker:
 
     def __init__(self, name: str, cpus: Sequence[int]) -> None:
         self.name, self.cpus = name, cpus
+        self.versions: dict[str, str] = {}
         self.process = subprocess.Popen(
             [sys.executable, str(WORKER), name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=machine.clean_environment(dict(os.environ)) | (ONE_THREAD if len(cpus) == 1 else {}),
+            env=machine.clean_environment(dict(os.environ)) | _environment(cpus),
             preexec_fn=lambda: os.sched_setaffinity(0, cpus),  # before any library counts the cores
         )
 
+    def hello(self) -> dict[str, str]:
+        """Wait until it has started, which several may do at the same time; return its versions."""
+        self.versions = self.versions or self.answer()
+        return self.versions
+
     def send(self, do: str, **arguments: Any) -> None:
+        self.hello()
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # `answer` tells
+            self.process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+            self.process.stdin.flush()
 
     def answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
@@ -83,18 +103,29 @@ class Worker:
             raise RuntimeError(f"{self.name}: the worker ended with status {self.process.wait()}")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise RuntimeError(f"{self.name}: {answer['error']}")
+            kind = OutOfMemoryError if answer["out_of_memory"] else RuntimeError
+            raise kind(f"{self.name}: {answer['error'].strip()}")
         return answer
 
     def close(self) -> None:
-        self.process.communicate()  # ends its input, and so the worker
+        try:
+            self.process.communicate(timeout=PATIENCE)  # ends its input, and so the worker
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+
+
+def _environment(cpus: Sequence[int]) -> dict[str, str]:
+    if machine.device() == "cuda":
+        return ON_GPU
+    return ONE_THREAD if len(cpus) == 1 else {}
 
 
 @dataclass(frozen=True)
 class Load:
     """What a crew does in one turn."""
 
-    members: int  # fewer than were asked for where a step of all took too long
+    members: int  # fewer than were asked for where a step of all took too long, or memory is too small
     steps: int
     cores: int
     seconds: float  # that it took in a trial
@@ -110,11 +141,13 @@ class Crew:
 
     def __init__(self, name: str, cpus: Sequence[int]) -> None:
         self.name, self.cpus = name, cpus
-        one = name == "shoal" or machine.device() == "cuda"
-        self.workers = [Worker(name, cpus)] if one else [Worker(name, [cpu]) for cpu in cpus]
+        self._start()
+
+    def _start(self) -> None:
+        one = self.name == "shoal" or machine.device() == "cuda"
+        self.workers = [Worker(self.name, self.cpus)] if one else [Worker(self.name, [cpu]) for cpu in self.cpus]
         self.team: list[Worker] = []  # one worker on all cores, once there is use for it
         self.busy = self.workers
-        self.versions = self._answers()
 
     def __enter__(self) -> Crew:
         return self
@@ -124,6 +157,16 @@ class Crew:
     ) -> None:
         for worker in (*self.workers, *self.team):
             worker.close()
+
+    def renew(self) -> None:
+        """Start again after a failure, with empty memory."""
+        self.__exit__(None, None, None)
+        self._start()
+
+    def hello(self) -> dict[str, str]:
+        """Wait until all have started; return their versions."""
+        versions, *_ = [worker.hello() for worker in self.workers]
+        return versions
 
     def all(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Let every worker with members obey at the same time; return the first one's answer."""
@@ -141,13 +184,27 @@ class Crew:
         return self.workers[0].answer()
 
     def load(self, net: str, members: int, seconds: float) -> Load:
-        """Build a fresh population, ready for turns of about that long."""
+        """Build a fresh population, ready for turns of about that long; half of it where memory is too small."""
+        try:
+            return self._fastest(net, members, seconds)
+        except OutOfMemoryError:
+            if members == 1:
+                raise
+            self.renew()
+            return self.load(net, members // 2, seconds)
+
+    def drop(self) -> None:
+        """Free the memory of the last population."""
+        for worker in (*self.workers, *self.team):
+            worker.send("drop")
+            worker.answer()
+
+    def _fastest(self, net: str, members: int, seconds: float) -> Load:
         load, alone = self._load(self.workers, net, members, seconds), self.busy
         if members >= len(self.workers):
             return load
         if not self.team:
             self.team = [Worker(self.name, self.cpus)]
-            self.team[0].answer()
         together = self._load(self.team, net, members, seconds)
         if together.speed > load.speed:
             return together

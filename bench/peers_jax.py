@@ -28,6 +28,8 @@ jax.config.update("jax_default_matmul_precision", "highest")  # a GPU's default 
 
 
 class _Jax(ABC):
+    draws_itself = False
+
     def __init__(self, net: nets.Net, data: Data, weights: nets.Weights, rates: Floats) -> None:
         self.net, self.scale = net, data.scale
         self.data = (jnp.asarray(data.x), jnp.asarray(data.y))

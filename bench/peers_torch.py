@@ -41,6 +41,7 @@ def on_device(array: np.ndarray) -> Tensor:
 class _Torch:
     """The data as tensors, and the order of batches to train on."""
 
+    draws_itself = False
     channels_last = False
 
     def __init__(self, net: nets.Net, data: Data, rates: Floats) -> None:

@@ -8,10 +8,11 @@ First right: from shoal's weights and batches every peer must reach shoal's loss
 fast: after a warm-up the contenders take turns, so that a machine that drifts drifts for all; figures are medians of
 the repeats with quartiles, ratios are taken turn by turn. The peers' batch orders are drawn before the clock starts,
 shoal's while it runs. ``--precision`` is that of shoal's timed products; the check, and the peers, stay at float32. A
-peer too slow for all members trains fewer, which its line tells; its speed is per sample.
+contender too slow or too large for all members trains fewer, which its line tells; its speed is per sample. A peer that
+fails, or computes something else, is left out of this net; then, or where shoal fails, the run goes on and ends with 1.
 
-One JSON line a case goes to stdout or --out, a table to stderr. Real images are used where SHOAL_DATA has MNIST and
-CIFAR-10 (a part of it will do).
+One JSON line a case goes to stdout or --out, a table to stderr, also of a run that is interrupted. Real images are used
+where SHOAL_DATA has MNIST and CIFAR-10 (a part of it will do).
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ import contextlib
 import importlib.util
 import json
 import os
+import signal
 import statistics
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,8 @@ import machine
 import nets
 from harness import Crew, Summary
 
-PEERS = ["torch-loop", "torch-last", "torch-vmap", "torch-compile", "torch-graphs", "jax-map", "jax-vmap"]
+_TORCH = ["torch-loop", "torch-last", "torch-vmap", "torch-compile", "torch-graphs"]
+PEERS = [*_TORCH, "jax-map", "jax-vmap"]
 ON_GPU = [1, 32, 256, 1024]  # members
 PRECISIONS = ["fp32", "tf32", "bf16", "tf32x3"]
 
@@ -40,24 +43,76 @@ PRECISIONS = ["fp32", "tf32", "bf16", "tf32x3"]
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
     os.environ |= {machine.DEVICE: options.device, machine.PRECISION: options.precision}
-    about = machine.describe()
     rows: list[dict[str, Any]] = []
-    with contextlib.ExitStack() as stack:
-        shoal = stack.enter_context(Crew("shoal", machine.cpus()))
-        peers = [stack.enter_context(Crew(name, machine.cpus())) for name in options.peers]
-        for crew in (shoal, *peers):
-            about |= crew.versions
-        out = stack.enter_context(options.out.open("w")) if options.out else sys.stdout
-        for name in options.nets:
-            left_out = refusals(name, peers)
-            able = [peer for peer in peers if peer.name not in left_out]
-            differences = check(name, shoal, able)
-            for members in options.members or (nets.NETS[name].members if options.device == "cpu" else ON_GPU):
-                row = case(nets.NETS[name], members, shoal, able, options.repeats, options.seconds)
-                row |= {"left_out": left_out, "check": differences, "machine": about}
+    failures: list[str] = []
+    with options.out.open("w") if options.out else contextlib.nullcontext(sys.stdout) as out:
+        try:
+            for row in measure(options, failures):
                 print(json.dumps(row), file=out, flush=True)
                 rows.append(row)
+        except KeyboardInterrupt:
+            failures.append("interrupted")
     print(table(rows), file=sys.stderr)
+    if failures:
+        raise SystemExit("\n".join(failures))
+
+
+class Field:
+    """shoal and its peers: of those that fail, and why, it is told once, and they are left out of a net."""
+
+    def __init__(self, shoal: Crew, peers: Sequence[Crew], failures: list[str]) -> None:
+        self.shoal, self.peers, self.failures = shoal, peers, failures
+        self.left_out: dict[str, str] = {}
+
+    def able(self) -> list[Crew]:
+        """Return shoal, which is never left out, and the peers that still run."""
+        return [self.shoal, *(peer for peer in self.peers if peer.name not in self.left_out)]
+
+    @contextlib.contextmanager
+    def without_failures(self, crew: Crew) -> Iterator[None]:
+        """Go on without a peer that fails."""
+        try:
+            yield
+        except RuntimeError as error:
+            if crew is self.shoal:
+                raise
+            self.left_out[crew.name] = _last_line(error)
+            self.failures.append(f"{crew.name}: {_last_line(error)}")
+            note(f"without {crew.name}: {error}")
+            crew.renew()
+
+
+def _last_line(error: RuntimeError) -> str:
+    return str(error).splitlines()[-1]
+
+
+def measure(options: argparse.Namespace, failures: list[str]) -> Iterator[dict[str, Any]]:
+    """Go through all cases, past those that fail, which go to ``failures``."""
+    about = machine.describe()
+    with contextlib.ExitStack() as stack:
+        shoal, *peers = [stack.enter_context(Crew(name, machine.cpus())) for name in ("shoal", *options.peers)]
+        starting = Field(shoal, peers, failures)
+        for crew in starting.able():
+            with starting.without_failures(crew):
+                about |= crew.hello()
+        for name in options.nets:
+            field = Field(shoal, starting.able()[1:], failures)
+            try:
+                for row in race(nets.NETS[name], field, options):
+                    yield row | {"machine": about}
+            except RuntimeError as error:
+                failures.append(f"net {name}: {_last_line(error)}")
+                note(f"net {name}: {error}")
+                shoal.renew()
+
+
+def race(net: nets.Net, field: Field, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Check and time one net at every population size."""
+    field.left_out |= refusals(net.name, field.peers)
+    differences = check(net.name, field)
+    for members in options.members or (net.members if options.device == "cpu" else ON_GPU):
+        row = case(net, members, field, options.repeats, options.seconds)
+        yield row | {"left_out": dict(field.left_out), "check": differences}
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -108,40 +163,43 @@ def refusals(net: str, peers: Sequence[Crew]) -> dict[str, str]:
     return left_out
 
 
-def check(net: str, shoal: Crew, peers: Sequence[Crew]) -> dict[str, float]:
-    """Return each peer's largest relative difference from shoal's losses; too large a one ends the run."""
+def check(net: str, field: Field) -> dict[str, float]:
+    """Return each peer's largest relative difference from shoal's losses; with too large a one it is left out."""
     differences = {}
     rule = nets.NETS[net].check
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "reference.npz")
-        fell = shoal.one("reference", net=net, path=path)["fell"]
+        fell = field.shoal.one("reference", net=net, path=path)["fell"]
         if not fell > 0:
-            raise SystemExit(f"net {net}: {rule.steps} steps did not lower shoal's loss, but by {fell}")
-        for peer in peers:
-            difference = peer.one("check", net=net, path=path)["difference"]
-            if not difference <= rule.tolerance:
-                raise SystemExit(
-                    f"net {net}: {peer.name}'s losses differ from shoal's by {difference:.1e} of their value"
-                )
-            differences[peer.name] = difference
+            raise RuntimeError(f"{rule.steps} steps did not lower shoal's loss, but by {fell}")
+        for peer in field.able()[1:]:
+            with field.without_failures(peer):
+                difference = peer.one("check", net=net, path=path)["difference"]
+                if not difference <= rule.tolerance:
+                    raise RuntimeError(f"net {net}: its losses differ from shoal's by {difference:.1e} of their value")
+                differences[peer.name] = difference
     note(f"net {net}: losses of {rule.steps} steps agree within {max(differences.values(), default=0):.0e}")
     return differences
 
 
-def case(
-    net: nets.Net, members: int, shoal: Crew, peers: Sequence[Crew], repeats: int, seconds: float
-) -> dict[str, Any]:
+def case(net: nets.Net, members: int, field: Field, repeats: int, seconds: float) -> dict[str, Any]:
     """Time one net at one population size."""
-    crews = [shoal, *peers]
-    loads = {crew.name: crew.load(net.name, members, seconds) for crew in crews}
-    speeds: dict[str, list[float]] = {crew.name: [] for crew in crews}  # samples a second
-    peaks = []
+    for crew in field.able():
+        crew.drop()
+    loads, speeds, peaks = {}, {}, []  # speeds: samples a second
+    for crew in field.able():
+        with field.without_failures(crew):
+            loads[crew.name], speeds[crew.name] = crew.load(net.name, members, seconds), []
+        if crew is field.shoal:
+            crew.one("peak")  # has its memory on a GPU before the peers take theirs
     for _ in range(repeats):
-        for crew in crews:
+        for crew in field.able():
             load = loads[crew.name]
-            speeds[crew.name].append(load.members * net.batch * load.steps / crew.seconds())
-        peak = shoal.one("peak")
+            with field.without_failures(crew):
+                speeds[crew.name].append(load.members * net.batch * load.steps / crew.seconds())
+        peak = field.shoal.one("peak")
         peaks.append(peak["gflops"])
+    loads, speeds = ({crew.name: of[crew.name] for crew in field.able()} for of in (loads, speeds))
     gflops = statistics.median(peaks)
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     precision = {} if machine.precision() == "fp32" else {"precision": machine.precision()}
@@ -153,13 +211,13 @@ def case(
         "unit": "thousand samples/s",
         "better": "higher",
         "metrics": {name: Summary.of([s / 1e3 for s in values]).as_json() for name, values in speeds.items()},
-        "ratios": {peer.name: _ratio(speeds["shoal"], speeds[peer.name]) for peer in peers},
+        "ratios": {name: _ratio(speeds["shoal"], theirs) for name, theirs in speeds.items() if name != "shoal"},
         "share_of_peak": {name: round(speed * net.flops / gflops / 1e9, 4) for name, speed in medians.items()},
         "peak": {"gflops": round(gflops, 1), "how": peak["how"]},
         "steps": {name: load.steps for name, load in loads.items()},
         "cores": {name: load.cores for name, load in loads.items()},
         "fewer_members": {name: load.members for name, load in loads.items() if load.members < members},
-        "data": shoal.one("data")["name"],
+        "data": field.shoal.one("data")["name"],
     }
 
 
@@ -199,4 +257,5 @@ def _against_best(row: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
     main()

@@ -2,16 +2,18 @@
 
     python worker.py CONTENDER
 
-Orders: {"do": "build", "net", "members", "first", "of"}, {"do": "prepare", "steps"}, {"do": "train"}, {"do": "data"},
-{"do": "peak"}; shoal also {"do": "reference", "net", "path"}, its peers {"do": "refuses", "net"} and {"do": "check",
-"net", "path"}.
+Orders: {"do": "build", "net", "members", "first", "of"}, {"do": "prepare", "steps"}, {"do": "train"}, {"do": "drop"},
+{"do": "data"}, {"do": "peak"}; shoal also {"do": "reference", "net", "path"}, its peers {"do": "refuses", "net"} and
+{"do": "check", "net", "path"}.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
+import signal
 import sys
 import traceback
 from typing import Any, Protocol
@@ -27,6 +29,8 @@ MODULES = {"shoal": "contender_shoal", "torch": "peers_torch", "jax": "peers_jax
 class Contender(Protocol):
     """Members that train."""
 
+    draws_itself: bool  # weights and batches, so that none are drawn for it
+
     def prepare(self, order: Ints) -> None:
         """Take the batches that every ``train`` from now on goes through."""
 
@@ -41,6 +45,7 @@ class Worker:
         module = importlib.import_module(MODULES[name.partition("-")[0]])
         self.form = module.FORMS[name]
         self.versions: dict[str, str] = module.VERSIONS | {"numpy": np.__version__}
+        self.contender: Any = None
 
     def hello(self) -> dict[str, Any]:
         return self.versions
@@ -50,6 +55,7 @@ class Worker:
         return {"reason": self.form.refuses(nets.NETS[net])}
 
     def make(self, net: nets.Net, weights: nets.Weights, rates: Floats) -> Contender:
+        self.drop()
         contender: Contender = self.form(net, net.load(), weights, rates)
         return contender
 
@@ -57,15 +63,27 @@ class Worker:
         """Make members ``first`` to ``first + members`` of a population of ``of``."""
         self.net, self.members, self.first = nets.NETS[net], members, first
         rates = self.net.learning_rates(of)[first : first + members]
-        self.contender = self.make(self.net, nets.draw_weights(self.net, members, first), rates)
+        weights = {} if self.form.draws_itself else nets.draw_weights(self.net, members, first)
+        self.contender = self.make(self.net, weights, rates)
+        return {}
+
+    def drop(self) -> dict[str, Any]:
+        """Free the memory of the last population: on a GPU it is needed for others'."""
+        self.contender = None
+        gc.collect()
+        if "torch" in sys.modules:
+            sys.modules["torch"].cuda.empty_cache()
         return {}
 
     def data(self) -> dict[str, Any]:
         return {"name": self.net.load().name}
 
     def prepare(self, steps: int) -> dict[str, Any]:
-        samples = len(self.net.load().x)
-        self.contender.prepare(nets.draw_order(self.net, samples, self.members, steps, self.first))
+        if self.form.draws_itself:
+            order = np.empty((self.members, steps, 0), np.int32)
+        else:
+            order = nets.draw_order(self.net, len(self.net.load().x), self.members, steps, self.first)
+        self.contender.prepare(order)
         return {}
 
     def train(self) -> dict[str, Any]:
@@ -90,14 +108,21 @@ class Worker:
         with np.load(path) as archive:
             known = dict(archive)
         losses, order, rates, _ = (known.pop(name) for name in ("losses", "order", "rates", "untrained"))
-        contender = self.make(nets.NETS[net].checked(), known, rates)
-        contender.prepare(order)
-        return {"difference": float(np.abs(contender.train() / losses - 1).max())}
+        self.contender = self.make(nets.NETS[net].checked(), known, rates)
+        self.contender.prepare(order)
+        return {"difference": float(np.abs(self.contender.train() / losses - 1).max())}
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Each library has words of its own for it."""
+    words = ("out of memory", "RESOURCE_EXHAUSTED", "ALLOC_FAILED")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
 def main() -> None:
     # The frameworks may print what they like: it goes to stderr, answers go to where stdout was.
     answers = os.fdopen(os.dup(1), "w", buffering=1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it will end it
     os.dup2(2, 1)
     worker = Worker(sys.argv[1])
     print(json.dumps(worker.hello()), file=answers)
@@ -105,8 +130,8 @@ def main() -> None:
         order = json.loads(line)
         try:
             answer = getattr(worker, order.pop("do"))(**order)
-        except Exception:
-            answer = {"error": traceback.format_exc()}
+        except Exception as error:
+            answer = {"error": traceback.format_exc(), "out_of_memory": out_of_memory(error)}
         print(json.dumps(answer), file=answers)
 
 

@@ -4,9 +4,11 @@ import json
 
 import compare
 import machine
+import nets
 import pytest
 import train_throughput
-from harness import LONGEST, Crew, Summary
+import worker
+from harness import LONGEST, Crew, OutOfMemoryError, Summary
 
 
 def test_summary_has_the_quartiles():
@@ -56,16 +58,27 @@ class Answering:
     def one(self, do, **arguments):
         return self.answer
 
+    def renew(self):
+        pass
+
+
+def field(shoal, *peers):
+    return train_throughput.Field(shoal, peers, [])
+
 
 @pytest.mark.parametrize("difference", [1e-3, float("nan")])
-def test_a_peer_that_computes_something_else_ends_the_run(difference):
-    with pytest.raises(SystemExit, match="net e: wrong's losses differ"):
-        train_throughput.check("e", Answering("shoal", fell=0.1), [Answering("wrong", difference=difference)])
+def test_a_peer_that_computes_something_else_is_left_out(difference):
+    peers = Answering("wrong", difference=difference), Answering("right", difference=1e-7)
+    race = field(Answering("shoal", fell=0.1), *peers)
+    assert train_throughput.check("e", race) == {"right": 1e-7}
+    assert "its losses differ" in race.left_out["wrong"]
+    assert len(race.failures) == 1
+    assert [crew.name for crew in race.able()] == ["shoal", "right"]
 
 
-def test_a_reference_that_does_not_learn_ends_the_run():
-    with pytest.raises(SystemExit, match="did not lower shoal's loss"):
-        train_throughput.check("e", Answering("shoal", fell=float("nan")), [])
+def test_a_reference_that_does_not_learn_ends_the_net():
+    with pytest.raises(RuntimeError, match="did not lower shoal's loss"):
+        train_throughput.check("e", field(Answering("shoal", fell=float("nan"))))
 
 
 def test_an_unknown_peer_is_refused(capsys):
@@ -112,6 +125,57 @@ def test_a_crew_that_is_too_slow_gets_fewer_members():
     load = Pretending(2, seconds_per_step=LONGEST / 4).load("c", members=32, seconds=1)
     assert (load.members, load.steps) == (4, 1)
     assert Pretending(2, seconds_per_step=10 * LONGEST).load("c", members=32, seconds=1).members == 2  # one a worker
+
+
+class Small(Pretending):
+    """A crew on whose GPU five members have room."""
+
+    renewed = 0
+
+    def _share(self, workers, net, members):
+        super()._share(workers, net, members)
+        if members > 5:
+            raise OutOfMemoryError
+
+    def renew(self):
+        self.renewed += 1
+
+
+def test_a_crew_without_room_gets_fewer_members():
+    crew = Small(1, seconds_per_step=1e-4)
+    assert crew.load("c", members=32, seconds=1).members == 4
+    assert crew.renewed == 3
+
+
+@pytest.mark.parametrize(
+    "words", ["CUDA out of memory. Tried", "RESOURCE_EXHAUSTED: while", "CUBLAS_STATUS_ALLOC_FAILED"]
+)
+def test_a_lack_of_memory_is_known_by_its_words(words):
+    assert worker.out_of_memory(RuntimeError(words))
+    assert worker.out_of_memory(MemoryError())
+    assert not worker.out_of_memory(RuntimeError("a member diverged"))
+
+
+def test_a_peer_that_fails_in_a_turn_is_left_out_and_the_others_are_timed():
+    def crew(name):
+        each = Pretending(1, seconds_per_step=0.1)
+        each.name = name
+        each.drop = lambda: None
+        each.one = lambda do: {"gflops": 1.0, "how": "", "name": "made up"}
+        each.seconds = lambda: 1.0
+        return each
+
+    crews = [crew(name) for name in ("shoal", "failing", "able")]
+
+    def fail():
+        raise RuntimeError("Traceback\nfell over")
+
+    crews[1].seconds, crews[1].renew = fail, lambda: None
+    race = field(*crews)
+    row = train_throughput.case(nets.NETS["e"], 2, race, repeats=2, seconds=0.1)
+    assert set(row["metrics"]) == {"shoal", "able"}
+    assert set(row["ratios"]) == {"able"}
+    assert race.left_out == {"failing": "fell over"}
 
 
 @pytest.mark.parametrize("net", ["e", "c"])
