@@ -5,6 +5,7 @@ ChannelsLast  the same with images and filters in channels_last
 Vmap          all members at once: torch.func.vmap over the gradient of one
 Compile       members one after another: the whole step, gather to update, compiled by inductor (needs a C++ compiler)
 Graphs        on a GPU: members one after another, the whole step of each captured in a CUDA graph
+VmapGraph     on a GPU: the whole step of all members at once captured in one CUDA graph
 
 Found by trial: data kept as float32, or gathering several batches at once, is not faster than this gather from uint8.
 """
@@ -173,15 +174,18 @@ class Vmap(_Functional):
         self.step = torch.zeros((), device=DEVICE)
         self.gradients = torch.func.vmap(self.gradient, randomness="different")
 
+    def step_of_all(self, index: Tensor) -> Tensor:
+        """Train every member on its batch, ``index`` (P, B); return their losses."""
+        x, y = self.batch(index.reshape(-1))
+        x, y = x.view(*index.shape, *x.shape[1:]), y.view(*index.shape, *y.shape[1:])
+        grads, loss = self.gradients(self.params, self.buffers, x, y)
+        self.step += 1
+        self.update(self.params, self.state, grads, self.rate_of, self.step)
+        losses: Tensor = loss
+        return losses
+
     def train(self) -> Floats:
-        losses = []
-        for index in self.order.unbind(1):  # (P, B)
-            x, y = self.batch(index.reshape(-1))
-            x, y = x.view(*index.shape, *x.shape[1:]), y.view(*index.shape, *y.shape[1:])
-            grads, loss = self.gradients(self.params, self.buffers, x, y)
-            self.step += 1
-            self.update(self.params, self.state, grads, self.rate_of, self.step)
-            losses.append(loss)
+        losses = [self.step_of_all(index) for index in self.order.unbind(1)]
         return torch.stack(losses, 1).cpu().numpy()
 
 
@@ -226,62 +230,110 @@ class Compile(_Functional):
         return torch.stack(losses).view(len(self.members), -1).cpu().numpy()
 
 
+class Capture:
+    """Work that is captured in CUDA graphs: a launch instead of hundreds. They are replayed one after another."""
+
+    def __init__(self) -> None:
+        self.pool = torch.cuda.graph_pool_handle()  # one for all: nothing in it is needed after a replay
+
+    def warm_up(self, work: Callable[[], None], kept: list[Tensor]) -> None:
+        """Do what happens on first use only, and undo what became of the tensors."""
+        before = [tensor.clone() for tensor in kept]
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side), torch.no_grad():
+            for _ in range(3):
+                work()
+        torch.cuda.current_stream().wait_stream(side)
+        for tensor, value in zip(kept, before, strict=True):
+            tensor.copy_(value)
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Return what does the work."""
+        graph = torch.cuda.CUDAGraph()
+        with torch.no_grad(), torch.cuda.graph(graph, pool=self.pool):
+            work()
+        replay: Callable[[], None] = graph.replay
+        return replay
+
+
+def refuses_capture() -> str:
+    return "" if DEVICE.type == "cuda" else "there is no GPU to capture for"
+
+
+def in_state(params: Tensors, buffers: Tensors, state: Any, step: Tensor) -> list[Tensor]:
+    """Return all tensors that a step changes."""
+    return [*params.values(), *buffers.values(), *(slot for slots in state.values() for slot in slots), step]
+
+
 class Graphs(_Functional):
-    """A loop over members around one captured step each: a launch instead of hundreds."""
+    """A loop over members around one captured step each."""
 
     @staticmethod
     def refuses(net: nets.Net) -> str:
-        if DEVICE.type != "cuda":
-            return "there is no GPU to capture for"
-        return "dropout draws anew in a graph only by PyTorch's own generator" if net.dropouts else ""
+        return refuses_capture()
 
     def __init__(self, net: nets.Net, data: Data, weights: nets.Weights, rates: Floats) -> None:
         super().__init__(net, data, rates)
-        self.members: list[tuple[Tensor, Tensor, Any]] = []
+        self.capture = Capture()
+        self.index = torch.zeros(net.batch, dtype=torch.int64, device=DEVICE)
+        self.loss_of_step = torch.zeros((), device=DEVICE)
+        self.replays: list[Callable[[], None]] = []
         for model, rate in zip(self.models(weights), rates, strict=True):
             params = {name: p.detach() for name, p in model.named_parameters()}
             buffers, state = dict(model.named_buffers()), self.fresh_state(params)
             self.model = model.to("meta")
             rate_of = dict.fromkeys(params, torch.tensor(rate, device=DEVICE))
-            self.members.append(self._capture(params, buffers, state, rate_of))
+            self.replays.append(self._record(params, buffers, state, rate_of))
 
-    def _capture(self, params: Tensors, buffers: Tensors, state: Any, rates: Any) -> tuple[Tensor, Tensor, Any]:
-        """Return the place of a batch's index, the place of its loss, and the graph between them."""
-        index = torch.zeros(self.net.batch, dtype=torch.int64, device=DEVICE)
-        loss, step = torch.zeros((), device=DEVICE), torch.zeros((), device=DEVICE)
-        kept = [t.clone() for t in self._all(params, buffers, state)]
+    def _record(self, params: Tensors, buffers: Tensors, state: Any, rates: Any) -> Callable[[], None]:
+        step = torch.zeros((), device=DEVICE)
 
         def one() -> None:
-            grads, value = self.gradient(params, buffers, *self.batch(index))
+            grads, value = self.gradient(params, buffers, *self.batch(self.index))
             step.add_(1)
             self.update(params, state, grads, rates, step)
-            loss.copy_(value)
+            self.loss_of_step.copy_(value)
 
-        side = torch.cuda.Stream()
-        with torch.cuda.stream(side), torch.no_grad():
-            for _ in range(3):  # what is made on first use must be made before
-                one()
-        torch.cuda.synchronize()
-        graph = torch.cuda.CUDAGraph()
-        with torch.no_grad(), torch.cuda.graph(graph):
-            one()
-        step.zero_()
-        for tensor, before in zip(self._all(params, buffers, state), kept, strict=True):
-            tensor.copy_(before)
-        return index, loss, graph
-
-    @staticmethod
-    def _all(params: Tensors, buffers: Tensors, state: Any) -> list[Tensor]:
-        return [*params.values(), *buffers.values(), *(slot for slots in state.values() for slot in slots)]
+        if not self.replays:
+            self.capture.warm_up(one, in_state(params, buffers, state, step))
+        return self.capture.record(one)
 
     def train(self) -> Floats:
         losses = []
-        for (index, loss, graph), order in zip(self.members, self.order, strict=True):
+        for replay, order in zip(self.replays, self.order, strict=True):
             for batch in order.unbind():
-                index.copy_(batch)
-                graph.replay()
-                losses.append(loss.clone())
-        return torch.stack(losses).view(len(self.members), -1).cpu().numpy()
+                self.index.copy_(batch)
+                replay()
+                losses.append(self.loss_of_step.clone())
+        return torch.stack(losses).view(len(self.replays), -1).cpu().numpy()
+
+
+class VmapGraph(Vmap):
+    """All members in one call, which is captured."""
+
+    @staticmethod
+    def refuses(net: nets.Net) -> str:
+        return refuses_capture()
+
+    def __init__(self, net: nets.Net, data: Data, weights: nets.Weights, rates: Floats) -> None:
+        super().__init__(net, data, weights, rates)
+        capture = Capture()
+        self.index = torch.zeros(len(rates), net.batch, dtype=torch.int64, device=DEVICE)
+        self.losses = torch.zeros(len(rates), device=DEVICE)
+        capture.warm_up(self._all, in_state(self.params, self.buffers, self.state, self.step))
+        self.replay = capture.record(self._all)
+
+    def _all(self) -> None:
+        self.losses.copy_(self.step_of_all(self.index))
+
+    def train(self) -> Floats:
+        losses = []
+        for index in self.order.unbind(1):
+            self.index.copy_(index)
+            self.replay()
+            losses.append(self.losses.clone())
+        return torch.stack(losses, 1).cpu().numpy()
 
 
 FORMS = {
@@ -290,5 +342,6 @@ FORMS = {
     "torch-vmap": Vmap,
     "torch-compile": Compile,
     "torch-graphs": Graphs,
+    "torch-vgraph": VmapGraph,
 }
 VERSIONS = {"torch": str(torch.__version__)}

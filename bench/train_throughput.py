@@ -34,7 +34,7 @@ import machine
 import nets
 from harness import Crew, Summary
 
-_TORCH = ["torch-loop", "torch-last", "torch-vmap", "torch-compile", "torch-graphs"]
+_TORCH = ["torch-loop", "torch-last", "torch-vmap", "torch-compile", "torch-graphs", "torch-vgraph"]
 PEERS = [*_TORCH, "jax-map", "jax-vmap"]
 ON_GPU = [1, 32, 256, 1024]  # members
 PRECISIONS = ["fp32", "tf32", "bf16", "tf32x3"]
