@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -48,9 +49,7 @@ def describe() -> dict[str, Any]:
 
 def _commit() -> str:
     here = Path(__file__).parent
-    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--exclude=*"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    return _said("git", "-C", str(here), "describe", "--always", "--dirty", "--exclude=*")
 
 
 def _cpu_model() -> str:
@@ -61,15 +60,20 @@ def _cpu_model() -> str:
 
 
 def _gpu() -> str:
-    command = ["nvidia-smi", "--query-gpu=name,driver_version,clocks.sm", "--format=csv,noheader"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
+    return _said("nvidia-smi", "--query-gpu=name,driver_version,clocks.sm", "--format=csv,noheader")
+
+
+def _said(*command: str) -> str:
+    """Return what a command prints; it need not be installed."""
+    with contextlib.suppress(FileNotFoundError):
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
+    return "unknown"
 
 
 def peak_gflops(threads: int) -> tuple[float, str]:
     """Return the fused multiply-adds the machine does at best, in GFLOP/s now, and how that was measured."""
     if device() == "cuda":
-        return _cuda_gflops(), "float32 product of 8192, PyTorch"
+        return _cuda_gflops(), f"product of 8192 in {precision()}, PyTorch"
     try:
         from shoal import _core
     except ImportError:
@@ -80,8 +84,9 @@ def peak_gflops(threads: int) -> tuple[float, str]:
 def _cuda_gflops(n: int = 8192) -> float:
     import torch
 
-    torch.backends.cuda.matmul.allow_tf32 = False
-    a = torch.ones(n, n, device="cuda")
+    torch.backends.cuda.matmul.allow_tf32 = precision().startswith("tf32")
+    kind = torch.bfloat16 if precision() == "bf16" else torch.float32
+    a = torch.randn(n, n, device="cuda", dtype=kind)  # equal numbers take less power, and so run faster
     best = float("inf")
     for _ in range(3):
         torch.cuda.synchronize()
@@ -89,7 +94,8 @@ def _cuda_gflops(n: int = 8192) -> float:
         a @ a
         torch.cuda.synchronize()
         best = min(best, time.perf_counter() - start)
-    return 2 * n**3 / best / 1e9
+    products = 3 if precision() == "tf32x3" else 1
+    return 2 * n**3 / best / products / 1e9
 
 
 def _sgemm_gflops(n: int = 2048) -> float:

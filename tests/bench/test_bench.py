@@ -47,6 +47,13 @@ def test_variables_that_slow_blas_are_dropped():
     assert machine.clean_environment({"OPENBLAS_CORETYPE": "Haswell", "HOME": "/"}) == {"HOME": "/"}
 
 
+def test_a_machine_is_described_without_git_and_a_driver(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv(machine.DEVICE, "cuda")
+    about = machine.describe()
+    assert about["commit"] == about["gpu"] == "unknown"
+
+
 class Answering:
     """A crew that only answers."""
 
