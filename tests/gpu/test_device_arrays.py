@@ -95,7 +95,6 @@ def test_a_study_trains_on_arrays_that_are_on_its_gpu(tmp_path):
     assert results[0].record.trials == results[1].record.trials
     assert results[0].best.model.state(0).tobytes() == results[1].best.model.state(0).tobytes()
     assert results[1].replay().same
-    assert "mse" in results[1].report(test=there[1]).read_text()
     again = study(*here, device="cuda:0", directory=results[1].directory).run(progress=False)
     assert again.record.trials == results[0].record.trials  # the same data, so the same study
     other = data.from_device(on_device(x[:32]), on_device(y[:32] + 1), name="noise")
@@ -103,6 +102,13 @@ def test_a_study_trains_on_arrays_that_are_on_its_gpu(tmp_path):
         study(other, there[1], device="cuda:0", directory=results[1].directory).run(progress=False)
     with pytest.raises(ValueError, match="in the memory of cuda:0, the population is on the CPU"):
         study(*there, device="cpu")
+
+
+def test_a_report_tests_on_an_array_that_is_on_a_gpu(tmp_path):
+    pytest.importorskip("plotly")
+    there = data.from_device(*map(on_device, samples()))
+    result = study(there, there, device="cuda:0", directory=tmp_path / "run").run(progress=False)
+    assert "mse" in result.report(test=there).read_text()
 
 
 def test_an_array_that_cannot_be_used_is_refused():

@@ -194,6 +194,7 @@ def test_weights_are_shared_without_a_copy():
     weight = cupy.asarray(gpu.device_parameters(0)["dense1.weight"])
     np.testing.assert_array_equal(cupy.asnumpy(weight), gpu.parameters(0)["dense1.weight"])
     weight[...] = 2
+    cupy.cuda.Device().synchronize()  # CuPy's stream is not the population's
     assert (gpu.parameters(0)["dense1.weight"] == 2).all()
 
 
