@@ -5,8 +5,8 @@
 A step computes the products of its net. It carries, between the multiprocessors and the memory that they share (mostly
 L2), each tensor of a batch at least as often as an op writes or reads it: what comes into a product is written once and
 read twice, forward and for the gradient of the weights; the gradient of what comes out is written once and read twice,
-of the first product once, as nothing goes on to the data. Weights are read in these products, and once more, with the
-optimiser's numbers, to be written; none of that counts where a member fits into the shared memory of one multiprocessor.
+in the first product once, as nothing goes on to the data. Weights are read in these products, and once more, with the
+optimiser's numbers, to be written; none of that counts where a member fits into one multiprocessor's shared memory.
 What lies between products costs nothing here, nor do waits, so that the limit is beyond reach, the more so for few and
 small members. `train_throughput.py --device cuda` gives its speeds as shares of it, with ceilings measured in the run.
 """

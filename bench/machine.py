@@ -98,6 +98,28 @@ def _cuda_gflops(n: int = 8192) -> float:
     return 2 * n**3 / best / products / 1e9
 
 
+def carried_gbytes(mebibytes: int = 8, copies: int = 50) -> float:
+    """Return what a GPU's multiprocessors read and write in L2, in GB/s: copies of what fits there, in one launch."""
+    import torch
+
+    a = torch.zeros(mebibytes << 20, dtype=torch.uint8, device="cuda")
+    b = torch.empty_like(a)
+    graph = torch.cuda.CUDAGraph()
+    b.copy_(a)  # what it needs is there before the capture
+    torch.cuda.synchronize()
+    with torch.cuda.graph(graph):
+        for _ in range(copies):
+            b.copy_(a)
+    best = float("inf")
+    for _ in range(3):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        graph.replay()
+        torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return copies * 2 * a.nbytes / best / 1e9
+
+
 def _sgemm_gflops(n: int = 2048) -> float:
     import numpy as np
 

@@ -26,10 +26,11 @@ import signal
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import gpu_limit
 import machine
 import nets
 from harness import Crew, Summary
@@ -197,10 +198,9 @@ def case(net: nets.Net, members: int, field: Field, repeats: int, seconds: float
             load = loads[crew.name]
             with field.without_failures(crew):
                 speeds[crew.name].append(load.members * net.batch * load.steps / crew.seconds())
-        peak = field.shoal.one("peak")
-        peaks.append(peak["gflops"])
+        peaks.append(field.shoal.one("peak"))
     loads, speeds = ({crew.name: of[crew.name] for crew in field.able()} for of in (loads, speeds))
-    gflops = statistics.median(peaks)
+    peak = {name: statistics.median(each[name] for each in peaks) for name in ("gflops", "gbytes") if name in peaks[0]}
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     precision = {} if machine.precision() == "fp32" else {"precision": machine.precision()}
     note(f"net {net.name}, {members} members: " + ", ".join(f"{n} {s / 1e3:.3g}k" for n, s in medians.items()))
@@ -212,12 +212,21 @@ def case(net: nets.Net, members: int, field: Field, repeats: int, seconds: float
         "better": "higher",
         "metrics": {name: Summary.of([s / 1e3 for s in values]).as_json() for name, values in speeds.items()},
         "ratios": {name: _ratio(speeds["shoal"], theirs) for name, theirs in speeds.items() if name != "shoal"},
-        "share_of_peak": {name: round(speed * net.flops / gflops / 1e9, 4) for name, speed in medians.items()},
-        "peak": {"gflops": round(gflops, 1), "how": peak["how"]},
+        "share_of_peak": {name: round(speed * net.flops / peak["gflops"] / 1e9, 4) for name, speed in medians.items()},
+        "peak": {name: round(figure, 1) for name, figure in peak.items()} | {"how": peaks[0]["how"]},
+        **(_limit(net, peak, medians) if machine.device() == "cuda" else {}),
         "steps": {name: load.steps for name, load in loads.items()},
         "cores": {name: load.cores for name, load in loads.items()},
         "fewer_members": {name: load.members for name, load in loads.items() if load.members < members},
         "data": field.shoal.one("data")["name"],
+    }
+
+
+def _limit(net: nets.Net, peak: Mapping[str, float], speeds: Mapping[str, float]) -> dict[str, Any]:
+    most, binding = gpu_limit.limit(net, gpu_limit.Ceilings(peak["gflops"] * 1e9, peak["gbytes"] * 1e9))
+    return {
+        "limit": {"thousand_samples_per_s": round(most / 1e3, 1), "bound": binding},
+        "share_of_limit": {name: round(speed / most, 4) for name, speed in speeds.items()},
     }
 
 
@@ -230,9 +239,9 @@ def note(text: str) -> None:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Lay the cases out for people: speeds with their share of peak, and shoal's ratio to the best peer."""
+    """Lay the cases out for people: speeds with their share of what is possible, and shoal's ratio to the best peer."""
     names = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
-    lines = ["thousand samples/s (share of peak); ratio to the best peer with quartiles"]
+    lines = ["thousand samples/s (share of peak, of a GPU's limit); ratio to the best peer with quartiles"]
     lines.append(f"{'net':12}{'P':>5}" + "".join(f"{name:>18}" for name in names) + "   best peer")
     for row in rows:
         cells = [_cell(row, name) for name in names]
@@ -245,7 +254,8 @@ def _cell(row: dict[str, Any], name: str) -> str:
     if name not in row["metrics"]:
         return "-"
     speed = row["metrics"][name]["median"]
-    return f"{speed:,.{0 if speed >= 100 else 2}f} ({row['share_of_peak'][name]:.1%})"
+    share = row.get("share_of_limit", row["share_of_peak"])[name]
+    return f"{speed:,.{0 if speed >= 100 else 2}f} ({share:.1%})"
 
 
 def _against_best(row: dict[str, Any]) -> str:

@@ -94,7 +94,8 @@ class Worker:
 
     def peak(self) -> dict[str, Any]:
         gflops, how = machine.peak_gflops(len(machine.cpus()))
-        return {"gflops": gflops, "how": how}
+        carried = {"gbytes": machine.carried_gbytes()} if machine.device() == "cuda" else {}
+        return {"gflops": gflops, "how": how, **carried}
 
     def reference(self, net: str, path: str) -> dict[str, Any]:
         from contender_shoal import reference

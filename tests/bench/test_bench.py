@@ -185,6 +185,18 @@ def test_a_peer_that_fails_in_a_turn_is_left_out_and_the_others_are_timed():
     assert race.left_out == {"failing": "fell over"}
 
 
+def test_on_a_gpu_speeds_are_shares_of_its_limit(monkeypatch):
+    monkeypatch.setenv(machine.DEVICE, "cuda")
+    shoal = Pretending(1, seconds_per_step=0.1)
+    shoal.name, shoal.drop, shoal.seconds = "shoal", lambda: None, lambda: 1.0
+    shoal.one = lambda do: {"gflops": 1.0, "gbytes": 1e6, "how": "", "name": "made up"}
+    net = nets.NETS["e"]
+    row = train_throughput.case(net, 2, field(shoal), repeats=2, seconds=0.1)
+    assert row["limit"] == {"thousand_samples_per_s": round(1e9 / net.flops / 1e3, 1), "bound": "flops"}
+    assert row["share_of_limit"] == row["share_of_peak"]
+    assert "(" + f"{row['share_of_limit']['shoal']:.1%}" + ")" in train_throughput.table([row])
+
+
 @pytest.mark.parametrize("net", ["e", "c"])
 def test_a_short_run_writes_a_line_a_case(net, tmp_path, capsys):
     out = tmp_path / "results.jsonl"
