@@ -62,7 +62,7 @@ def test_a_measurement_counts_what_it_trained():
     hyperparameters = {"lr": 0.0, "batch_size": [7, 300]}
     population = shoal.Population(nets, hyperparameters=hyperparameters, input_shape=(6,), device="cpu")
     for unit, samples in (("epochs", (100, 100)), ("steps", (7, 100))):
-        cost = measure(population, data, [data], unit, every=1)
+        cost = measure(population, data, lambda rows: population.evaluate(data, rows), unit, every=1)
         flop = [n * training_flop(net, (6,)) for n, net in zip(samples, nets, strict=True)]
         assert cost.flop == sum(flop) / 2
         assert cost.configs == 2

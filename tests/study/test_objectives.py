@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from tests.manager.toys import trainables
-from tests.study.studies import SPACE, TRAIN, VALID, study
+from tests.study.studies import SPACE, TEST, TRAIN, VALID, study
 
 import shoal
 from shoal import merit, nn, search
@@ -139,3 +139,72 @@ def test_where_the_target_is_never_reached_the_nearest_is_best():
 def test_who_cannot_rank_by_several_objectives_says_so_before(strategy, rule):
     with pytest.raises(ValueError, match=rule):
         study(metric=["accuracy", "parameters"], strategy=strategy)
+
+
+def worst_recall(predictions, labels):
+    right = predictions.argmax(1) == labels
+    return min(right[labels == k].mean() for k in np.unique(labels))
+
+
+def test_a_metric_of_predictions_ranks_and_is_on_the_curve_the_test_and_the_replay(tmp_path):
+    metrics = {"worst recall": worst_recall, "certainty": lambda predictions, labels: predictions.max(1).mean()}
+    result = study(metric="worst recall", mode="max", metrics=metrics, directory=tmp_path).run(progress=False)
+    best = result.best
+    assert best.score == max(metrics["worst recall"] for trial in result.trials for _, metrics in trial.curve)
+    for each in (best.metrics, result.trials[0].curve[0][1]):
+        assert {"worst recall", "certainty", "accuracy"} <= set(each)
+    assert best.score == worst_recall(best.model.predict(VALID), VALID.y)
+    assert best.metrics["certainty"] == best.model.predict(VALID).max(1).mean()
+    assert result.replay().same
+    tested = f"{worst_recall(best.model.predict(TEST), TEST.y):.4g}"
+    assert tested in result.report(TEST).read_text()
+
+
+def test_figures_of_merit_take_a_metric_of_predictions():
+    result = study(
+        metric=merit.Penalised("worst recall", 0.01), mode="max", metrics={"worst recall": worst_recall}
+    ).run(progress=False)
+    best = result.best.metrics
+    assert result.best.score == pytest.approx(best["worst recall"] - 0.01 * np.log10(best["parameters"]))
+
+
+def test_a_function_of_predictions_cannot_change_them():
+    def greedy(predictions, labels):
+        predictions[:] = 0
+
+    with pytest.raises(ValueError, match=r"metrics.greedy: ValueError: .*read-only; of an untrained network with the"):
+        study(metrics={"greedy": greedy})
+
+
+@pytest.mark.parametrize(
+    ("metrics", "message"),
+    [
+        ([worst_recall], "metrics: must map names to functions of predictions and targets"),
+        ({"loss": worst_recall}, "metrics: a name must be text, and not that of another metric, got 'loss'"),
+        ({"seconds": worst_recall}, "not that of another metric, got 'seconds'"),
+        ({3: worst_recall}, "a name must be text"),
+        ({"f1": "macro"}, "metrics.f1: must be a function of predictions and targets, got 'macro'"),
+        ({"f1": lambda p, y: None}, "metrics.f1: TypeError: must return a number, got None"),
+        ({"f1": lambda p, y: p}, "metrics.f1: TypeError"),
+        ({"f1": lambda p: 1.0}, "metrics.f1: TypeError"),
+    ],
+)
+def test_functions_of_predictions_are_tried_before_the_study(metrics, message):
+    with pytest.raises(ValueError, match=message):
+        study(metrics=metrics)
+
+
+def test_a_metric_of_predictions_needs_a_mode():
+    with pytest.raises(ValueError, match="mode: must be one of min, max; got None"):
+        study(metric="worst recall", metrics={"worst recall": worst_recall})
+
+
+def test_a_metric_of_predictions_that_fails_later_names_trial_and_metric():
+    calls = []
+
+    def late(predictions, labels):
+        calls.append(predictions)
+        return 1 / (len(calls) < 4)
+
+    with pytest.raises(shoal.StudyError, match=r"trial \d, metric late: ZeroDivisionError: .*its config: \{"):
+        study(metrics={"late": late}).run(progress=False)

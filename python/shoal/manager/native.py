@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from shoal.data import AnyDataset
 from shoal.manager.costs import Costs, costs
 from shoal.manager.interrupts import aside
+from shoal.manager.predictions import Function, calls
 from shoal.manager.quantum import quantum
 from shoal.manager.record import Layers, Metrics
 from shoal.manager.snapshot import State
@@ -74,6 +75,7 @@ class NativeWorker:
             sample, the shortest of three times, measured once for each structure.
         on_train: Which of what `Population.evaluate` tells are told of the training data too, as ``"train_accuracy"``
             and the like: of the plain samples, neither augmented nor dropped out, with the weights of the report.
+        metrics: More of them by name, each a function of predictions and targets, here of the validation data.
         partial: Return those trials first that have less to do, and the others later.
     """
 
@@ -88,11 +90,13 @@ class NativeWorker:
         options: Mapping[str, Any],
         times: Collection[str] = (),
         on_train: Collection[str] = (),
+        metrics: Mapping[str, Function] | None = None,
         partial: bool = False,
     ) -> None:
         self._network, self._train, self._valid = network, train, valid
         self._rows, self._unit, self._options = rows, unit, options
         self._times, self._on_train, self._partial = times, on_train, partial
+        self._metrics = metrics or {}
         self._targets: dict[int, int] = {}  # of the trials in flight
         self._inference: dict[Any, float] = {}  # seconds a sample, by structure
         self._members: dict[int, _Member] = {}  # by trial
@@ -277,6 +281,7 @@ class NativeWorker:
             metrics[trial] = {
                 "train_loss": float(np.float32(member.loss)),
                 **{name: float(value[i]) for name, value in values.items()},
+                **self._own_metrics(member, row),
                 **{name: float(value) for name, value in vars(member.costs).items()},
                 **{name: float(value[row]) for name, value in taken.items()},
                 **self._clocked(member, row),
@@ -291,6 +296,10 @@ class NativeWorker:
         values = aside(lambda: population.evaluate(self._valid, rows))
         seen = aside(lambda: population.evaluate(self._train, rows)) if self._on_train else {}
         return values | {f"train_{name}": seen[name] for name in self._on_train}
+
+    def _own_metrics(self, member: _Member, row: int) -> Metrics:
+        found = calls(self._metrics, self._resident(), row, self._valid)
+        return {name: blame(member.trial, member.config, f"metric {name}", call) for name, call in found.items()}
 
     def _forget_way(self, trial: int) -> None:
         """The next training of a trial has its own target and mean loss."""

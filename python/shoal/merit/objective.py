@@ -59,13 +59,13 @@ class Objective:
         return self.merit.figure(score, self._sign)
 
 
-def objectives(metric: Any, mode: Any, known: Mapping[str, str] | None) -> tuple[Objective, ...]:
+def objectives(metric: Any, mode: Any, known: Mapping[str, str | None] | None) -> tuple[Objective, ...]:
     """Return what a user's ``metric`` and ``mode`` mean.
 
     Args:
         metric: A name, a function of the metrics, a `Merit` or its description; or a list of these.
         mode: ``"min"``, ``"max"``, or None where it follows from the metric; or a list of these.
-        known: The metrics and their modes; None where only training tells.
+        known: The metrics and their modes, None where the user has to say; None where only training tells.
 
     Raises:
         ValueError: One of them breaks its rule.
@@ -86,7 +86,7 @@ def objectives(metric: Any, mode: Any, known: Mapping[str, str] | None) -> tuple
     return tuple(found)
 
 
-def _mode(merit: Merit, mode: Any, known: Mapping[str, str] | None, place: str) -> str:
+def _mode(merit: Merit, mode: Any, known: Mapping[str, str | None] | None, place: str) -> str:
     if known is None or isinstance(merit, Function):
         if known is not None and merit.label in known:
             raise ValueError(f"metric{place}: the function must not have the name of a metric, got {merit.label}")
@@ -94,6 +94,8 @@ def _mode(merit: Merit, mode: Any, known: Mapping[str, str] | None, place: str) 
     for name in merit.needs:
         rules.choice(name, f"metric{place}", known)
     right = known[merit.metric]
+    if right is None:
+        return rules.choice(mode, f"mode{place}", ("min", "max"))
     if mode not in (None, right):
         raise ValueError(f'mode{place}: must be "{right}" for the metric {merit.metric}, got {mode!r}')
     return right

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shoal import nn
 from shoal.data import AnyDataset
@@ -45,14 +46,18 @@ def training_flop(network: nn.Sequential, shape: tuple[int, ...]) -> int:
 
 
 def measure(
-    population: Population, train: AnyDataset, evaluated: Iterable[AnyDataset], unit: Unit, every: int | None
+    population: Population,
+    train: AnyDataset,
+    look: Callable[[NDArray[np.int64]], object],
+    unit: Unit,
+    every: int | None,
 ) -> Cost:
     """Return what an epoch or a step of a member costs while all of them train.
 
     Args:
         population: Whose members train; with learning rates of 0 none diverges.
         train: What they train on.
-        evaluated: What they are evaluated on.
+        look: Evaluates the members of these rows.
         unit: Of what.
         every: After how many units a member is evaluated; None for seldom.
     """
@@ -67,9 +72,7 @@ def measure(
         members, share = (2 * members, share) if members < len(sizes) else (members, 2 * share)
     spent = min(spent, _seconds(partial(population.train, train, steps)))  # the first time memory was still cold
     trained = np.flatnonzero(steps)
-    looks = 0.0
-    if every is not None:
-        looks = sum(_seconds(partial(population.evaluate, data, trained)) for data in evaluated) / len(trained) / every
+    looks = 0.0 if every is None else _seconds(partial(look, trained)) / len(trained) / every
     samples = np.full(len(sizes), len(train)) if unit == "epochs" else np.minimum(sizes, len(train))
     flop = samples * [training_flop(network, train.shape) for network in population.networks]
     return Cost(spent / float((steps / length).sum()) + looks, float(flop.mean()), len(trained))

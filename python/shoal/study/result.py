@@ -10,7 +10,6 @@ from typing import Any
 from shoal.data import AnyDataset
 from shoal.errors import StudyError
 from shoal.manager.record import Metrics, StudyRecord, Trial
-from shoal.population import Population
 from shoal.search.protocol import Config
 from shoal.study.replay import Replay
 
@@ -54,11 +53,12 @@ class Result:
         models: Sequence[Any],
         directory: Path | None,
         again: Callable[[StudyRecord], Replay],
+        tested: Callable[[Any, AnyDataset], Metrics],
         utilisation: Sequence[float] = (),
     ) -> None:
         self.record, self.directory = record, directory
         self.utilisation = list(utilisation) if any(utilisation) else []
-        self._models, self._again = models, again
+        self._models, self._again, self._tested = models, again, tested
 
     def __repr__(self) -> str:
         if self.record.best is None:
@@ -136,8 +136,4 @@ class Result:
     def _test(self, data: AnyDataset) -> Metrics:
         if self.record.best is None:
             return {}  # the report says that all diverged
-        model = self.best.model
-        if not isinstance(model, Population):
-            raise ValueError(f"test: must be metrics by name in a study of trainables, got {data!r}")
-        metrics = {name: float(value[0]) for name, value in model.evaluate(data).items()}
-        return {**metrics, "samples": len(data)}
+        return {**self._tested(self.best.model, data), "samples": len(data)}

@@ -25,7 +25,7 @@ class Settings:
         strategy: Search | None,
         metric: Any,
         mode: Any,
-        known: Mapping[str, str] | None,
+        known: Mapping[str, str | None] | None,
         record: Any,
         seed: int,
         directory: str | os.PathLike[str] | None,

@@ -12,6 +12,7 @@ from shoal.data import AnyDataset
 from shoal.errors import StudyError
 from shoal.manager.held import everywhere
 from shoal.manager.native import Network
+from shoal.manager.predictions import Function
 from shoal.manager.record import StudyRecord
 from shoal.manager.snapshot import State
 from shoal.manager.supervision import Ending
@@ -56,7 +57,11 @@ class Study:
             ``"train_accuracy"`` and so on; a cost (`shoal.merit`), a function of the
             metrics, or a figure such as ``merit.Penalised("accuracy", 0.01)``. A list of these is ranked by
             non-dominated sorting: the result has their Pareto front.
-        mode: ``"min"`` or ``"max"``, or a list of these; follows from the metric, unless that is a function.
+        mode: ``"min"`` or ``"max"``, or a list of these; follows from the metric, unless that is yours.
+        metrics: More metrics by name: functions of (n, outputs) predictions, as of `shoal.Population.predict`, and of
+            the targets, (n,) labels or (n, outputs) values, both read-only, that return a number. Each is called
+            wherever the validation data are evaluated, and with an untrained network before the study begins. To
+            ``metric`` they are as any other, but that it needs a ``mode``.
         record: Metrics to be among a trial's although they are costly and ``metric`` does not name them, such as
             ``["train_accuracy", "seconds"]``. A function of the metrics finds those that are named here.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
@@ -92,6 +97,7 @@ class Study:
         optimizer: str = "sgd",
         metric: Figure | Sequence[Figure] = "loss",
         mode: str | Sequence[str | None] | None = None,
+        metrics: Mapping[str, Function] | None = None,
         record: Sequence[str] = (),
         device: str = "auto",
         precision: str = "fp32",
@@ -109,7 +115,7 @@ class Study:
             **{"optimizer": optimizer, "loss": loss, "data_order": data_order},
             **{"device": device, "precision": precision, "engine": engine, "threads": threads},
         }
-        task = NetworkTask(network, train, valid, options)
+        task = NetworkTask(network, train, valid, options, metrics)
         settings = Settings(
             space=space,
             strategy=strategy,
@@ -246,7 +252,7 @@ class Study:
             raise SystemExit(128 + ending.signal)
         states = everywhere(transport, ending.front) if isinstance(transport, Ranks) else ending.front
         models = self._models(record, worker, states)
-        result = Result(record, models, settings.directory, self._replay, ending.utilisation)
+        result = Result(record, models, settings.directory, self._replay, self._task.tested, ending.utilisation)
         if first and settings.directory is not None and result.front:
             self._save(result.front, states, settings.directory)
         return result

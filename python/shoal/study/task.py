@@ -14,8 +14,10 @@ from shoal.data import AnyDataset, Dataset
 from shoal.gpuarrays import DeviceView
 from shoal.manager.costs import costs
 from shoal.manager.native import NativeWorker, Network, hot_values
+from shoal.manager.predictions import Function, calls
+from shoal.manager.record import Metrics
 from shoal.manager.worker import LocalWorker, TrainableWorker
-from shoal.merit import TIMES
+from shoal.merit import COSTS, TIMES
 from shoal.nn import Sequential
 from shoal.population import Population, devices
 from shoal.search.protocol import Config, Unit
@@ -35,8 +37,8 @@ class Task(Protocol):
     def rows(self) -> int:
         """Trials trained at a time where the user does not say."""
 
-    def directions(self) -> Mapping[str, str] | None:
-        """Return the metrics, and whether their "min" or "max" is best; None where only training tells."""
+    def directions(self) -> Mapping[str, str | None] | None:
+        """Return the metrics, and whether their "min" or "max" is best; None where only training tells, or the user."""
 
     def check(self, space: Space, reads: Callable[[str], bool]) -> dict[str, Any]:
         """Try what can be tried before training; return what identifies the task, for the journal.
@@ -76,16 +78,26 @@ class Task(Protocol):
             partial: It may return trials as they come, and the others later.
         """
 
+    def tested(self, model: Any, data: AnyDataset) -> Metrics:
+        """Return the metrics of a worker's model on data that the study has not seen."""
+
     def weight(self, unit: Unit) -> Callable[[Config], float]:
         """Return what tells how much work a unit of progress is, compared to other configs; the same everywhere."""
 
 
 class NetworkTask:
-    """Networks on data, trained as a population. ``options`` are the population's."""
+    """Networks on data, trained as a population. ``options`` are the population's, ``metrics`` the user's."""
 
     rows = 64
 
-    def __init__(self, network: Network, train: AnyDataset, valid: AnyDataset, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        network: Network,
+        train: AnyDataset,
+        valid: AnyDataset,
+        options: Mapping[str, Any],
+        metrics: Mapping[str, Function] | None = None,
+    ) -> None:
         if not callable(network):
             raise ValueError(f"network: must be a function of a config that returns an nn.Sequential, got {network!r}")
         for name, data in (("train", train), ("valid", valid)):
@@ -99,9 +111,24 @@ class NetworkTask:
             raise ValueError("valid: scale and shift must be those of train; shoal.data.standardise makes them alike")
         Population([], **options).train(train, steps=0)  # checks the options, and that the loss fits the data
         self._network, self._train, self._valid, self._options = network, train, valid, options
+        self._metrics = self._checked(metrics or {})
 
-    def directions(self) -> dict[str, str]:
-        """Return the metrics of this kind of data; ``train_loss`` is the mean of the steps."""
+    def _checked(self, metrics: Mapping[str, Function]) -> dict[str, Function]:
+        if not isinstance(metrics, Mapping):
+            raise ValueError(f"metrics: must map names to functions of predictions and targets, got {metrics!r}")
+        taken = (*self._directions(), *COSTS, *TIMES)
+        for name, function in metrics.items():
+            if not isinstance(name, str) or not name or name in taken:
+                raise ValueError(f"metrics: a name must be text, and not that of another metric, got {name!r}")
+            if not callable(function):
+                raise ValueError(f"metrics.{name}: must be a function of predictions and targets, got {function!r}")
+        return dict(metrics)
+
+    def directions(self) -> dict[str, str | None]:
+        """Return the metrics of this kind of data; ``train_loss`` is the mean of the steps. None: the user knows."""
+        return self._directions() | dict.fromkeys(self._metrics)
+
+    def _directions(self) -> dict[str, str | None]:
         own = self._evaluated
         return {"loss": "min", "train_loss": "min", **own, **{f"train_{name}": mode for name, mode in own.items()}}
 
@@ -125,9 +152,11 @@ class NetworkTask:
             if not known_use and not self._reads(name, probes, networks):
                 known = ", ".join(sorted(HOT - {"dropout"}))
                 raise ValueError(f"space.{name}: makes no difference to network(config), and it is none of {known}")
+        self._try_metrics(probes[0], networks[0])
         layers = [network.describe() for network in networks]
         return {
             **{name: value for name, value in self._options.items() if name != "threads"},
+            **({"metrics": list(self._metrics)} if self._metrics else {}),
             "data": {"train": _describe(self._train), "valid": _describe(self._valid)},
             "network": {"lowest": layers[0], "highest": layers[1], "digest": _digest(json.dumps(layers).encode())},
         }
@@ -152,8 +181,26 @@ class NetworkTask:
         for row, (config, network) in enumerate(zip(configs, networks, strict=True)):
             # A learning rate of 0 takes as long as any other, and nobody diverges.
             population.set(row, **hot_values(config, network) | {"lr": 0.0})
-        evaluated = (self._valid, self._train) if self._on_train(needs) else (self._valid,)
-        return measure(population, self._train, evaluated, unit, every)
+
+        def look(rows: NDArray[np.int64]) -> None:
+            population.evaluate(self._valid, rows)
+            if self._on_train(needs):
+                population.evaluate(self._train, rows)
+            for row in rows:
+                for call in calls(self._metrics, population, int(row), self._valid).values():
+                    call()
+
+        return measure(population, self._train, look, unit, every)
+
+    def _try_metrics(self, config: Config, network: Sequential) -> None:
+        """Compute the user's metrics of what an untrained network predicts."""
+        population = Population(network, input_shape=self._train.shape, **self._options)
+        for name, call in calls(self._metrics, population, 0, self._valid).items():
+            try:
+                call()
+            except Exception as error:
+                what = f"{type(error).__name__}: {error}; of an untrained network with the config {config}"
+                raise ValueError(f"metrics.{name}: {what}") from error
 
     def _reads(self, name: str, probes: list[Config], networks: list[Sequential]) -> bool:
         """Tell whether the network fails or changes where the name is left out of a config that has it, if any has."""
@@ -205,8 +252,14 @@ class NetworkTask:
             options={**self._options, **(place or {}), "seed": seed},
             times=[name for name in TIMES if name in needs],
             on_train=self._on_train(needs),
+            metrics=self._metrics,
             partial=partial,
         )
+
+    def tested(self, model: Population, data: AnyDataset) -> Metrics:
+        """Return what is evaluated, and the user's metrics, of a population of one."""
+        evaluated = {name: float(value[0]) for name, value in model.evaluate(data).items()}
+        return evaluated | {name: call() for name, call in calls(self._metrics, model, 0, data).items()}
 
     def weight(self, unit: Unit) -> Callable[[Config], float]:
         """Multiply-adds: of an epoch's samples, the same for all, or of a step's."""
@@ -263,6 +316,10 @@ class TrainableTask:
     ) -> TrainableWorker:
         """Return a worker without trials."""
         return TrainableWorker(self._factory, seed=seed, rows=rows)
+
+    def tested(self, model: Trainable, data: AnyDataset) -> Metrics:  # noqa: ARG002
+        """A trainable has data of its own."""
+        raise ValueError(f"test: must be metrics by name in a study of trainables, got {data!r}")
 
     def weight(self, unit: Unit) -> Callable[[Config], float]:  # noqa: ARG002
         """All count alike: nothing is known of them."""
