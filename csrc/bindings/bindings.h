@@ -4,6 +4,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <unistd.h>
 
 #include <memory>
 #include <utility>
@@ -17,6 +18,24 @@ namespace py = pybind11;
 // Never converted: arguments of these types are declared noconvert, so a float64 or strided array is a TypeError.
 template <class T>
 using Array = py::array_t<T, py::array::c_style>;
+
+// The interpreter's lock is not held while this lives.
+class Unlocked {
+ public:
+  Unlocked() : state_(PyEval_SaveThread()) {}
+  ~Unlocked() {
+    try {
+      PyEval_RestoreThread(state_);
+    } catch (...) {  // an interpreter that ends throws what ends a daemon thread; it may not pass a destructor
+      while (true) pause();
+    }
+  }
+  Unlocked(const Unlocked&) = delete;
+  Unlocked& operator=(const Unlocked&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
 
 // The base of an array that shows memory: the memory lives as long as any such array, whatever becomes of its member.
 inline py::capsule share(std::shared_ptr<void> owner) {

@@ -49,7 +49,7 @@ py::tuple nearest(const CurveArray& curves, const CurveArray& library, Distance 
                            .distances = distances.mutable_data(),
                            .device = std::move(device)};
   {
-    py::gil_scoped_release unlocked;
+    const Unlocked unlocked;
     nearest_curves(task);
   }
   return py::make_tuple(index, distances);

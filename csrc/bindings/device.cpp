@@ -18,7 +18,7 @@ void bind_device(py::module_& module) {
   module.attr("has_cuda") = has_cuda();
   module.def("devices", &devices);
   module.def("instruction_sets", &instruction_sets);
-  module.def("peak_gflops", &peak_gflops, py::arg("threads") = 0, py::call_guard<py::gil_scoped_release>());
+  module.def("peak_gflops", &peak_gflops, py::arg("threads") = 0, py::call_guard<Unlocked>());
 }
 
 }  // namespace shoal::bindings

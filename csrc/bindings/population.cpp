@@ -102,7 +102,7 @@ Array<double> fit(Population& population, const ArrayDataset& data, const Array<
   const std::int64_t longest = counts.empty() ? 0 : std::max<std::int64_t>(0, *std::ranges::max_element(counts));
   Array<double> losses({population.size(), (longest + record - 1) / record});
   double* out = losses.mutable_data();
-  py::gil_scoped_release unlocked;
+  const Unlocked unlocked;
   population.fit(data.view, counts, record, out);
   return losses;
 }
@@ -122,7 +122,7 @@ py::dict evaluate(Population& population, const ArrayDataset& data, const std::v
   float* const accuracy = labels ? take("accuracy") : nullptr;
   float* const correlation = labels ? nullptr : take("correlation");
   float* const r2 = labels ? nullptr : take("r2");
-  py::gil_scoped_release unlocked;
+  const Unlocked unlocked;
   population.evaluate(data.view, rows, loss, accuracy, correlation, r2);
   return scores;
 }
@@ -131,7 +131,7 @@ Array<float> predict(Population& population, const ArrayDataset& data, std::int6
   check_reach(population, data);
   Array<float> outputs({data.view.samples, population.outputs(row)});
   float* out = outputs.mutable_data();
-  py::gil_scoped_release unlocked;
+  const Unlocked unlocked;
   population.predict(data.view, row, out);
   return outputs;
 }

@@ -1,14 +1,12 @@
 // Threads that wait for work, and teams of them that share one member.
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <exception>
 #include <functional>
-#include <mutex>
-#include <thread>
-#include <vector>
+#include <memory>
 
 namespace shoal {
 
@@ -16,32 +14,28 @@ int available_cores();  // the cores this process may run on
 
 class ThreadPool {
  public:
-  explicit ThreadPool(int threads);
+  explicit ThreadPool(int threads);  // throws DeviceError where the system does not give so many
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  int size() const { return static_cast<int>(workers_.size()) + 1; }
+  int size() const { return size_; }
 
   // Calls task(rank) once for every rank in [0, size) at the same time, rank 0 on the caller; returns when all have.
-  // The first exception is thrown again here. Denormal numbers count as zero inside. Not re-entrant.
+  // The first exception is thrown again here. Denormal numbers count as zero inside. Not re-entrant. A forked process,
+  // which has none of the threads, starts its own at its first call.
   void run(const std::function<void(int rank)>& task);
 
   // Calls task(item, rank) once for each item in [0, items), next free thread first. Items run in any order.
   void for_each(std::int64_t items, const std::function<void(std::int64_t item, int rank)>& task);
 
  private:
-  void work(int rank);
-  void call(int rank);
+  class Crew;
+  bool forked() const;
 
-  std::vector<std::thread> workers_;
-  std::mutex mutex_;
-  std::condition_variable wake_, done_;
-  const std::function<void(int)>* task_ = nullptr;
-  std::uint64_t generation_ = 0;
-  int running_ = 0;
-  bool stop_ = false;
-  std::exception_ptr error_;
+  int size_;
+  pid_t process_;
+  std::unique_ptr<Crew> crew_;
 };
 
 // Makes `size` threads wait for each other. A wait is a fraction of a microsecond, so it spins before it yields.

@@ -2,6 +2,7 @@
 #include "shoal/population.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -47,6 +48,21 @@ std::unique_ptr<Engine> make_engine(Loss loss, const Options& options) {
   return make_cuda_engine(loss, options);
 }
 
+// Held by a call that changes members or uses the engine. Another thread's is refused: it would wait for long, where it
+// waits in the same interpreter for ever, and what one changes the other would read.
+class Alone {
+ public:
+  explicit Alone(std::atomic<bool>& busy) : busy_(busy) {
+    require(!busy_.exchange(true), "this population is in use by another thread; it is for one at a time");
+  }
+  ~Alone() { busy_ = false; }
+  Alone(const Alone&) = delete;
+  Alone& operator=(const Alone&) = delete;
+
+ private:
+  std::atomic<bool>& busy_;
+};
+
 }  // namespace
 
 struct Population::Impl {
@@ -56,6 +72,7 @@ struct Population::Impl {
   Options options;
   std::unique_ptr<Engine> engine;
   std::vector<Member> members;
+  std::atomic<bool> busy{false};
 
   Impl(Shape input_, Optimizer optimizer_, Loss loss_, Options options_)
       : input(std::move(input_)),
@@ -112,12 +129,14 @@ Population::Population(Population&&) noexcept = default;
 Population& Population::operator=(Population&&) noexcept = default;
 
 std::int64_t Population::add(const Network& network, const Hyperparameters& hyperparameters, std::uint32_t id) {
+  const Alone alone(impl_->busy);
   impl_->members.push_back(impl_->make(network, hyperparameters, id));
   return size() - 1;
 }
 
 void Population::reset(std::int64_t row, const Network& network, const Hyperparameters& hyperparameters,
                        std::uint32_t id) {
+  const Alone alone(impl_->busy);
   impl_->at(row) = impl_->make(network, hyperparameters, id);
 }
 
@@ -132,11 +151,13 @@ const Hyperparameters& Population::hyperparameters(std::int64_t row) const { ret
 Counters Population::counters(std::int64_t row) const { return impl_->at(row).counters(); }
 
 void Population::set(std::int64_t row, const Hyperparameters& hyperparameters) {
+  const Alone alone(impl_->busy);
   Member& member = impl_->at(row);
   member.hyperparameters = checked(hyperparameters, *member.program);
 }
 
 void Population::copy(const std::vector<std::int64_t>& source, const std::vector<std::int64_t>& target) {
+  const Alone alone(impl_->busy);
   require(source.size() == target.size(), "copy has " + std::to_string(source.size()) + " sources and " +
                                               std::to_string(target.size()) + " targets, expected as many");
   const std::vector<Member*> heirs = impl_->heirs(target, "a target");
@@ -150,6 +171,7 @@ void Population::copy(const std::vector<std::int64_t>& source, const std::vector
 
 void Population::crossover(const std::vector<std::int64_t>& heirs, const std::vector<std::int64_t>& first,
                            const std::vector<std::int64_t>& second, double rate) {
+  const Alone alone(impl_->busy);
   check_parents(heirs, first, second);
   const std::uint64_t share = share_of(rate);
   const std::vector<Member*> members = impl_->heirs(heirs, "an heir");
@@ -165,12 +187,14 @@ void Population::crossover(const std::vector<std::int64_t>& heirs, const std::ve
 }
 
 void Population::mutate(const std::vector<std::int64_t>& rows, double scale) {
+  const Alone alone(impl_->busy);
   require(scale >= 0 && std::isfinite(scale), "scale must be >= 0 and finite, got " + std::to_string(scale));
   impl_->engine->mutate(impl_->heirs(rows, "to be mutated"), scale);
 }
 
 void Population::cross_hyperparameters(const std::vector<std::int64_t>& heirs, const std::vector<std::int64_t>& first,
                                        const std::vector<std::int64_t>& second, double rate) {
+  const Alone alone(impl_->busy);
   check_parents(heirs, first, second);
   const std::uint64_t share = share_of(rate);
   const std::vector<Member*> members = impl_->heirs(heirs, "an heir");
@@ -185,6 +209,7 @@ void Population::cross_hyperparameters(const std::vector<std::int64_t>& heirs, c
 }
 
 void Population::perturb(const std::vector<std::int64_t>& rows, const Perturbation& how) {
+  const Alone alone(impl_->busy);
   check(how);
   const std::vector<Member*> members = impl_->heirs(rows, "to be perturbed");
   for (const Member* member : members) {
@@ -198,6 +223,7 @@ void Population::perturb(const std::vector<std::int64_t>& rows, const Perturbati
 }
 
 std::vector<InheritedLayer> Population::inherit(std::int64_t source, std::int64_t target) {
+  const Alone alone(impl_->busy);
   const Member& from = impl_->at(source);
   Member& to = impl_->at(target);
   Buffer donor(static_cast<std::size_t>(from.bytes()));
@@ -210,6 +236,7 @@ std::vector<InheritedLayer> Population::inherit(std::int64_t source, std::int64_
 
 void Population::fit(const Dataset& dataset, const std::vector<std::int64_t>& steps, std::int64_t record,
                      double* losses) {
+  const Alone alone(impl_->busy);
   require(static_cast<std::int64_t>(steps.size()) == size(),
           "steps has " + std::to_string(steps.size()) + " entries, expected one per member, " + std::to_string(size()));
   require(record >= 1, "record must be >= 1, got " + std::to_string(record));
@@ -243,6 +270,7 @@ std::int64_t Population::steps_to_epoch(std::int64_t row, std::int64_t samples, 
 
 void Population::evaluate(const Dataset& dataset, const std::vector<std::int64_t>& rows, float* loss, float* accuracy,
                           float* correlation, float* r2) {
+  const Alone alone(impl_->busy);
   const Data data(dataset, impl_->loss, Use::evaluation);
   std::vector<const Member*> members;
   for (const std::int64_t row : rows) {
@@ -253,6 +281,7 @@ void Population::evaluate(const Dataset& dataset, const std::vector<std::int64_t
 }
 
 void Population::predict(const Dataset& dataset, std::int64_t row, float* out) {
+  const Alone alone(impl_->busy);
   const Data data(dataset, impl_->loss, Use::prediction);
   const Member& member = impl_->at(row);
   data.check_fits(*member.program, impl_->loss, Use::prediction);
@@ -287,8 +316,12 @@ std::vector<Parameter> Population::parameters(std::int64_t row) {
 }
 
 std::int64_t Population::state_bytes(std::int64_t row) const { return impl_->at(row).bytes(); }
-void Population::read_state(std::int64_t row, std::byte* to) const { impl_->engine->read(impl_->at(row), to); }
+void Population::read_state(std::int64_t row, std::byte* to) const {
+  const Alone alone(impl_->busy);
+  impl_->engine->read(impl_->at(row), to);
+}
 void Population::write_state(std::int64_t row, const std::byte* from) {
+  const Alone alone(impl_->busy);
   BlockHeader header;
   if (device_number() < 0)
     std::memcpy(&header, from, sizeof header);

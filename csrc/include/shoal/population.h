@@ -66,6 +66,8 @@ struct Perturbation {
   double resample = 0;
 };
 
+// For one thread at a time: while one is in a call that trains, evaluates, predicts or changes anything, such calls of
+// others throw InvalidArgument.
 class Population {
  public:
   Population(Shape input, Optimizer optimizer, Loss loss, Options options = {});
