@@ -5,7 +5,7 @@ import pytest
 from tests.population.samples import LARGE, TINY, blocks, labelled, regression
 
 import shoal
-from shoal import Population, nn
+from shoal import Population, data, nn
 
 DROPOUT = nn.Sequential([nn.Dropout(0.1), nn.Dense(3), nn.Dropout(0.2), nn.Dense(3)])
 
@@ -25,6 +25,7 @@ DROPOUT = nn.Sequential([nn.Dropout(0.1), nn.Dense(3), nn.Dropout(0.2), nn.Dense
         ({"seed": -1}, r"seed: must be an integer in \[0, 4294967295\], got -1"),
         ({"seed": 2**32}, "seed: must be an integer in"),
         ({"seed": "1"}, "seed: must be an integer, got '1'"),
+        ({"device": None}, "device: must be one of auto, .*got None"),
         ({"device": "tpu"}, "device: must be one of auto, cuda, .*cpu; got 'tpu'"),
         ({"precision": "fp16"}, "precision: must be one of fp32, tf32, bf16, tf32x3; got 'fp16'"),
         ({"precision": "tf32", "device": "cpu"}, "precision: must be 'fp32' on the CPU, which .*, got 'tf32'"),
@@ -194,6 +195,17 @@ def test_a_smaller_set_in_the_middle_of_a_pass():
         population.train(labelled(20), epochs=1)
     population.train(LABELS, epochs=1)
     population.train(labelled(20), steps=1)
+
+
+def test_a_refused_training_leaves_the_normalisation():
+    population, x = Population(TINY, hyperparameters={"batch_size": 16}), np.full((1, 7), 200, np.uint8)
+    rng = np.random.default_rng(0)
+    sets = [data.from_arrays(rng.integers(0, 256, (n, 7), np.uint8), np.arange(n) % 3) for n in (57, 20)]
+    population.train(sets[0], steps=2)
+    before = population.predict(x)
+    with pytest.raises(ValueError, match="stands at sample 32 of its pass"):
+        population.train(data.standardise(sets[1])[0], steps=1)
+    np.testing.assert_array_equal(population.predict(x), before)
 
 
 def test_the_core_never_converts_an_array():

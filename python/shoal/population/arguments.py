@@ -57,7 +57,7 @@ def device(asked: str) -> str:
         return asked
     if asked == "auto":
         return here[0]
-    if asked == "cuda" or asked.startswith("cuda:"):
+    if isinstance(asked, str) and (asked == "cuda" or asked.startswith("cuda:")):
         gpus = [name for name in here if name != "cpu"]
         if asked == "cuda" and gpus:
             return gpus[0]

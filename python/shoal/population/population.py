@@ -29,7 +29,7 @@ class Population:
     What becomes of a member depends on (seed, its id, network, hyperparameters, data, steps) alone, bit for bit on one
     instruction set, or one kind of GPU at one precision: not on threads, on other members, or on where its training was
     cut into pieces.
-    A population is for one Python thread at a time.
+    A population is for one Python thread at a time: while one trains it, another's call is an error.
 
     Args:
         network: One network for all members, or a list with one for each.
@@ -208,8 +208,8 @@ class Population:
         counts = arguments.counts(steps, "steps", self.members) if epochs is None else self.steps_of(epochs, data)
         longest = max(int(counts.max(initial=0)), 1)
         every = longest if record is None else rules.integer(record, "record", low=1)
-        self._normalisation = (data.scale, data.shift)
         curves = core.fit(native.dataset(data), counts, every)
+        self._normalisation = (data.scale, data.shift)
         if record is not None:
             return curves
         return curves[:, 0] if curves.shape[1] else np.full(self.members, np.nan)
@@ -410,9 +410,10 @@ class Population:
         split = hot.per_member(given, len(rows), self._optimizer)
         checked = [hot.check(mine, self._networks[p], f"member {p}") for p, mine in zip(rows, split, strict=True)]
         for p, mine in zip(rows, checked, strict=True):
-            self._values[p] = self._values[p] | mine
+            values = self._values[p] | mine
             if self._core is not None:
-                self._core.set(p, native.hyperparameters(self._values[p]))
+                self._core.set(p, native.hyperparameters(values))
+            self._values[p] = values
 
     def reset(
         self,
