@@ -12,8 +12,9 @@ from shoal.errors import DataError
 
 def check_labels(labels: NDArray[Any], classes: object, where: str) -> None:
     """Raise DataError unless ``labels`` is (n,) integers in [0, classes)."""
-    if not isinstance(classes, int) or classes < 2:
-        raise DataError(f"{where}: a classification needs an integer number of classes >= 2, got {classes!r}")
+    if not isinstance(classes, int | np.integer) or not 2 <= classes < 2**31:
+        rule = "an integer number of classes >= 2 and below 2**31"
+        raise DataError(f"{where}: a classification needs {rule}, got {classes}")
     if labels.ndim != 1:
         raise DataError(f"{where}: labels must have shape (n,), got {labels.shape}; targets must be floating point")
     wrong = (labels < 0) | (labels >= classes)

@@ -58,6 +58,7 @@ class Dataset:
             check_targets(self.y, self.outputs, f"{self.name}: y")
         if len(self.class_names) not in (0, self.outputs):
             raise DataError(f"{self.name}: {len(self.class_names)} class_names for {self.outputs} classes")
+        object.__setattr__(self, "outputs", int(self.outputs))
         for what in ("x", "y", "scale", "shift"):
             object.__setattr__(self, what, _read_only(getattr(self, what), f"{self.name}: {what}"))
 

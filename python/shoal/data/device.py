@@ -123,12 +123,12 @@ def _view(array: Any, where: str) -> DeviceView:
 
 def _goals(y: Any, classes: int | None, where: str) -> tuple[DeviceView | NDArray[Any], int]:
     """Return labels or targets, and how many classes or targets there are."""
-    goals = _view(y, where) if on_gpu(y) else _host_goals(y)
+    goals = _view(y, where) if on_gpu(y) else _host_goals(y, where)
     if goals.dtype == "int32":
         labels = goals.to_host() if isinstance(goals, DeviceView) else goals
         outputs = int(labels.max(initial=0)) + 1 if classes is None else classes
         check_labels(labels, outputs, where)
-        return goals, outputs
+        return goals, int(outputs)
     if classes is not None:
         raise DataError(f"{where}: classes={classes} needs int32 labels, y is {goals.dtype}")
     if len(goals.shape) != 2:
@@ -142,9 +142,10 @@ def _goals(y: Any, classes: int | None, where: str) -> tuple[DeviceView | NDArra
     return goals, outputs
 
 
-def _host_goals(y: Any) -> NDArray[Any]:
+def _host_goals(y: Any, where: str) -> NDArray[Any]:
     array = np.asarray(y)
     if array.dtype.kind in "iub":
+        check_labels(array, 2**31 - 1, where)  # before int32 could wrap a label around
         return np.ascontiguousarray(array, np.int32)
     return np.ascontiguousarray(array[:, np.newaxis] if array.ndim == 1 else array, np.float32)
 
