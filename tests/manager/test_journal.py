@@ -1,6 +1,9 @@
 """The file itself: what is written is read, what is torn is dropped, what is damaged is named."""
 
+import errno
+import fcntl
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -92,3 +95,21 @@ def test_one_journal_has_one_writer(tmp_path):
         Journal(tmp_path / "journal.jsonl")
     first.close()
     Journal(tmp_path / "journal.jsonl").close()
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def none(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.raises(StudyError, match=r"journal\.jsonl: cannot be locked.*Function not implemented"):
+        Journal(tmp_path / "journal.jsonl")
+
+
+def test_a_full_disk_is_named():
+    journal = Journal(Path("/dev/full"))
+    journal.append(EVENTS[0])
+    for write in (journal.flush, journal.close):
+        with pytest.raises(OSError, match="No space left on device") as caught:
+            write()
+        assert caught.value.filename == "/dev/full"

@@ -252,6 +252,16 @@ def test_without_any_snapshot_it_starts_again(study, undisturbed, stopped):
     assert story(stopped) == undisturbed[1]
 
 
+def test_what_is_the_users_in_the_directory_stays(tmp_path):
+    mine = [tmp_path / name for name in ("notes.tmp", "snapshot-mine.safetensors", "snapshot-1-copy.safetensors")]
+    for path in mine:
+        path.write_text("mine")
+    (tmp_path / "snapshot-1.safetensors.123.tmp").write_text("of a write that was killed")
+    networks(tmp_path).run(progress=False)
+    assert [path.read_text() for path in mine] == ["mine"] * 3
+    assert not list(tmp_path.glob("*.123.tmp"))
+
+
 def test_a_journal_damaged_in_the_middle_is_left_alone(study, stopped):
     path = stopped / FILE
     lines = path.read_bytes().splitlines(keepends=True)

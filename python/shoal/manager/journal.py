@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from shoal.errors import StudyError
+from shoal.population.files import named
 
 Event = dict[str, Any]
 
@@ -94,7 +95,7 @@ class Journal:
         path: The file; made when missing.
 
     Raises:
-        StudyError: Another process has this journal open.
+        StudyError: Another process has this journal open, or it cannot be locked.
     """
 
     def __init__(self, path: Path) -> None:
@@ -110,8 +111,11 @@ class Journal:
     def _lock(self) -> bool:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lets go of it when a process dies
-        except OSError:
+        except BlockingIOError:
             return False
+        except OSError as error:  # of a file system without locks
+            self._file.close()
+            raise StudyError(f"{self._file.name}: cannot be locked, so its study could run twice: {error}") from None
         return True
 
     def cut(self, end: int) -> None:
@@ -126,15 +130,18 @@ class Journal:
     def flush(self) -> None:
         """Write what was gathered, in one call: after it, the events outlive the process."""
         if self._pending:
-            self._file.write(("\n".join(self._pending) + "\n").encode())
-            self._file.flush()
+            with named(self._file.name):
+                self._file.write(("\n".join(self._pending) + "\n").encode())
+                self._file.flush()
             self._pending.clear()
 
     def sync(self) -> None:
         """Flush, and wait for the disk: after it, the events outlive the machine."""
         self.flush()
-        os.fsync(self._file.fileno())
+        with named(self._file.name):
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Close the file; events that were not flushed are gone."""
-        self._file.close()
+        with named(self._file.name):
+            self._file.close()

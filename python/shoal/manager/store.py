@@ -7,6 +7,7 @@ would say the same again.
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from shoal.manager.journal import FILE, Event, Journal, Line, encode, read_journ
 from shoal.manager.snapshot import Snapshot, State, write_parts
 
 _SNAPSHOTS = "snapshot-*.safetensors"
+_OWN = re.compile(r"snapshot-(\d+)(-\d+-of-\d+)?\.safetensors")  # others in the directory are the user's
 _FREE = ("device", "engine", "plan")  # may change while a study goes on
 _KEPT = 2  # the one before the last is there for a disk that lied
 _SHARE = 0.05  # of the time may go into snapshots
@@ -88,7 +90,7 @@ class Store:
         """Forget what comes after these lines."""
         self._journal.cut(lines[-1].end if lines else 0)
         self._drop()
-        for leftover in self.directory.glob("*.tmp"):
+        for leftover in self.directory.glob("*.safetensors.*.tmp"):
             leftover.unlink()  # of a write that was killed
         self._saved, self._cost = time.monotonic(), 0.0
 
@@ -140,7 +142,8 @@ class Store:
     def _drop(self) -> None:
         kept = range(self._number - _KEPT + 1, self._number + 1)
         for path in self.directory.glob(_SNAPSHOTS):
-            if path.stem.split("-")[1] not in map(str, kept):
+            own = _OWN.fullmatch(path.name)
+            if own and int(own[1]) not in kept:
                 path.unlink()
 
 

@@ -7,13 +7,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
 Tensors: TypeAlias = dict[str, NDArray[Any]]
+
+
+@contextmanager
+def named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let an error of the system name this file, if it names none: that of a full disk does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def write(path: str | os.PathLike[str], tensors: Tensors, description: Mapping[str, Any]) -> None:
@@ -24,7 +36,7 @@ def write(path: str | os.PathLike[str], tensors: Tensors, description: Mapping[s
     content = save(tensors, {"shoal": json.dumps(description, allow_nan=False)})
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with named(path), temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
