@@ -61,6 +61,16 @@ def test_what_was_ignored_stays_ignored():
         signal.signal(signal.SIGINT, before)
 
 
+def test_a_handler_of_c_code_stays(monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patched:
+        patched.setattr(signal, "getsignal", lambda _: None)
+        with interrupts():
+            patched.undo()
+            assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 def test_results_and_errors_come_through():
     assert aside(lambda: 3) == 3
     with pytest.raises(ZeroDivisionError):

@@ -128,6 +128,15 @@ def test_what_save_returns_is_checked(saved):
         trainables(factory=Odd).run(progress=False)
 
 
+def test_names_of_arrays_are_text():
+    class Odd(Walk):
+        def save(self):
+            return {**super().save(), 0: np.zeros(1)}
+
+    with pytest.raises(StudyError, match=r"trial 0, save\(\): TypeError: 0: names of arrays must be text"):
+        trainables(factory=Odd).run(progress=False)
+
+
 def test_arrays_that_a_trainable_saves_are_copied():
     """It may go on to train in them: the best and its heirs must not change with it."""
     result = trainables(strategy=search.Random(trials=3, steps=200)).run(progress=False)

@@ -17,8 +17,9 @@ T = TypeVar("T")
 def interrupts(quiet: bool = False) -> Iterator[list[int]]:
     """Gather SIGINT and SIGTERM in the list that is yielded. The second of a kind acts as usual: at once.
 
-    A signal that the process was started to ignore stays ignored, as SIGINT is in a shell's background job. Where it is
-    not ``quiet``, stderr says what comes.
+    A signal that the process was started to ignore stays ignored, as SIGINT is in a shell's background job. One that
+    code in C handles, such as a program that has Python in it, is left to that code. Where it is not ``quiet``, stderr
+    says what comes.
     """
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # Python lets no other thread handle signals
@@ -31,7 +32,8 @@ def interrupts(quiet: bool = False) -> Iterator[list[int]]:
             print("Stopping after this round; once more stops at once, and the round is lost.", file=sys.stderr)
         signal.signal(number, previous[number])
 
-    heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) != signal.SIG_IGN]
+    others = (signal.SIG_IGN, None)  # None: a handler of C code, that Python could not put back
+    heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) not in others]
     previous = {int(number): signal.signal(number, note) for number in heard}
     try:
         yield caught

@@ -186,6 +186,8 @@ def _own(state: Mapping[str, Any]) -> State:
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
             kind = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else repr(array)
             raise TypeError(f"{name}: must be a NumPy array of numbers or booleans, got {kind}")
+        if not isinstance(name, str):
+            raise TypeError(f"{name!r}: names of arrays must be text")
         copies[name] = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
     return copies
 
