@@ -51,6 +51,14 @@ def test_the_arrays_are_read_only_and_the_callers_are_not():
     x[0] = 1
 
 
+def test_labels_change_for_nobody():
+    labels = np.array([0, 2, 1, 0], np.int32)
+    sets = [from_arrays(X, labels, classes=np.int64(3)), Dataset(X, labels, 3)]
+    labels[:] = 10**6  # the core, which might be training, would leave its memory
+    for data in sets:
+        np.testing.assert_array_equal(data.y, Y)
+
+
 def test_normalise_false_takes_values_as_they_are():
     data = from_arrays(X, Y, normalise=False)
     assert data.scale is None

@@ -23,7 +23,7 @@ _BLOCK = 2**20  # numbers looked at together: a float64 copy of a whole set coul
 class Dataset:
     """Samples and what is to be learnt from them; ``from_arrays`` makes one from whatever NumPy can read.
 
-    The arrays become read-only views: a population may read them at any time, from any thread.
+    The arrays become read-only views, labels a copy: a population may read them at any time, from any thread.
 
     Attributes:
         x: (n, *shape), uint8 or float32, C-contiguous, finite. Images are (height, width) or (height, width, channels).
@@ -53,6 +53,7 @@ class Dataset:
         if len(self.y) != len(self.x):
             raise DataError(f"{self.name}: x has {len(self.x)} samples but y has {len(self.y)}")
         if self.classification:
+            object.__setattr__(self, "y", self.y.copy())  # the core indexes by them: nobody may change them meanwhile
             check_labels(self.y, self.outputs, f"{self.name}: y")
         else:
             check_targets(self.y, self.outputs, f"{self.name}: y")
@@ -143,7 +144,7 @@ def from_arrays(
     else:
         outputs = int(goals.max()) + 1 if classes is None else classes
         check_labels(goals, outputs, f"{name}: y")  # before int32 could wrap a label around
-        goals = goals.astype(np.int32)
+        goals = goals.astype(np.int32, copy=False)
     data = Dataset(np.ascontiguousarray(inputs), goals, outputs, name=name, class_names=tuple(class_names))
     if normalise == "standard" or normalise == "channel":
         return standardise(data, per="feature" if normalise == "standard" else "channel")[0]

@@ -146,7 +146,7 @@ def _host_goals(y: Any, where: str) -> NDArray[Any]:
     array = np.asarray(y)
     if array.dtype.kind in "iub":
         check_labels(array, 2**31 - 1, where)  # before int32 could wrap a label around
-        return np.ascontiguousarray(array, np.int32)
+        return np.array(array, np.int32)
     return np.ascontiguousarray(array[:, np.newaxis] if array.ndim == 1 else array, np.float32)
 
 
