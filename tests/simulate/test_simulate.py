@@ -12,6 +12,7 @@ from shoal import nn, search
 from shoal.errors import DataError
 from shoal.manager import StudyRecord
 from shoal.simulate import Table, compare, run
+from shoal.simulate.table import DIGITS
 from shoal.space import Choice, Float, Int, Space
 
 SPACE = Space({"lr": Float(1e-3, 1, log=True), "width": Int(1, 9), "kind": Choice(["a", "b"])})
@@ -116,9 +117,12 @@ def test_files_that_are_none(tmp_path):
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     with pytest.raises(DataError, match=r"other.npz: not a table of learning curves, it has no 'scores'"):
         Table.load(tmp_path / "other.npz")
-    (tmp_path / "text.npz").write_text("no")
-    with pytest.raises(DataError, match=r"text.npz: "):
-        Table.load(tmp_path / "text.npz")
+    whole = DIGITS.read_bytes()
+    damaged = whole[:5000] + bytes(100) + whole[5100:]
+    for content in (b"no", b"", whole[: len(whole) // 2], damaged):
+        (tmp_path / "damaged.npz").write_bytes(content)
+        with pytest.raises(DataError, match=r"damaged.npz: "):
+            Table.load(tmp_path / "damaged.npz")
     with pytest.raises(DataError, match=r"absent.npz: "):
         Table.load(tmp_path / "absent.npz")
 

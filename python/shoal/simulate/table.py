@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,8 +130,10 @@ class Table:
         Raises:
             DataError: It cannot be read, or holds something else.
         """
+        source = DIGITS if path == "digits" else path
         try:
-            with np.load(DIGITS if path == "digits" else path, allow_pickle=False) as file:
+            zipfile.ZipFile(source).close()  # np.load would take any other file for a pickle, and say so
+            with np.load(source, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             scores = arrays["scores"].astype(float)
             return cls(
@@ -141,7 +145,7 @@ class Table:
             )
         except KeyError as error:
             raise DataError(f"{os.fspath(path)}: not a table of learning curves, it has no {error}") from None
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(f"{os.fspath(path)}: {error}") from error
 
 
