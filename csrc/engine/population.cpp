@@ -17,11 +17,11 @@
 namespace shoal {
 namespace {
 
-// A member that has begun a pass over one dataset cannot end it on a smaller one.
+// A member that has begun a pass over one dataset cannot end it on a smaller one; and users write into blocks.
 void check_place(std::int64_t row, const Counters& counters, std::int64_t samples) {
-  require(counters.offset < samples, "member " + std::to_string(row) + " stands at sample " +
-                                         std::to_string(counters.offset) + " of its pass, the dataset has " +
-                                         std::to_string(samples));
+  require(counters.offset >= 0 && counters.offset < samples,
+          "member " + std::to_string(row) + " stands at sample " + std::to_string(counters.offset) +
+              " of its pass, the dataset has " + std::to_string(samples));
 }
 
 // Of 2^32, for a draw to be below it.

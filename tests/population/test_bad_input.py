@@ -165,6 +165,7 @@ TARGETS = regression()
         (lambda p: p.state(7), "member: must be an integer in"),
         (lambda p: p.hyperparameters(7), "member: must be an integer in"),
         (lambda p: p.load_state(0, b""), "state of member 0: must have"),
+        (lambda p: p.load_state(0, memoryview(bytes(p.state(0)))[::2]), "state of member 0: must be .*contiguous"),
     ],
 )
 def test_a_refused_call_leaves_everything_as_it_was(call, message):
@@ -206,6 +207,13 @@ def test_a_refused_training_leaves_the_normalisation():
     with pytest.raises(ValueError, match="stands at sample 32 of its pass"):
         population.train(data.standardise(sets[1])[0], steps=1)
     np.testing.assert_array_equal(population.predict(x), before)
+
+
+def test_a_block_that_was_overwritten():
+    population = Population(TINY, input_shape=(7,), device="cpu")  # a GPU's is a copy
+    population.state(0).view(np.int64)[2] = -5
+    with pytest.raises(ValueError, match="stands at sample -5 of its pass"):
+        population.train(LABELS, steps=1)
 
 
 def test_the_core_never_converts_an_array():

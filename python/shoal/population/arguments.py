@@ -128,8 +128,8 @@ def octets(given: bytes | bytearray | memoryview | NDArray[np.uint8], place: str
     """Return the bytes of a buffer, not copied."""
     try:
         return np.frombuffer(given, np.uint8)
-    except TypeError:
-        raise ValueError(f"{place}: must be bytes or another buffer, got {type(given).__name__}") from None
+    except (TypeError, ValueError, BufferError):
+        raise ValueError(f"{place}: must be bytes or another contiguous buffer, got {type(given).__name__}") from None
 
 
 def check_goal(data: AnyDataset, loss: str) -> None:
