@@ -218,6 +218,19 @@ def test_a_function_of_the_current_directory_is_a_network(read, tmp_path, monkey
     assert len(networks_of(file)[0].layers) == 4
 
 
+def test_a_metric_may_be_a_function_of_predictions(read, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "my_metrics.py").write_text("def sure(predictions, labels):\n    return predictions.max(1).mean()\n")
+    changed = GOOD.replace('metric = "accuracy"', 'metric = "certainty"\nmode = "max"')
+    objective = read(changed + '\n[metrics]\ncertainty = "my_metrics:sure"\n').study._settings.objectives[0]
+    assert (objective.label, objective.mode) == ("certainty", "max")
+    with pytest.raises(StudyError, match=r"metrics\.certainty: must be \"module:name\" of a function"):
+        read(changed + '\n[metrics]\ncertainty = "my_metrics:unsure"\n')
+    with pytest.raises(StudyError, match=r'metrics\.certainty: must be text, "module:name", got 3'):
+        read(changed + "\n[metrics]\ncertainty = 3\n")
+
+
 def test_options_of_the_command_line_win(read):
     file = read('directory = "there"\nthreads = 2\n' + GOOD, directory=Path("here"), threads=1)
     assert file.directory == Path("here")

@@ -29,11 +29,15 @@ def named(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def write(path: str | os.PathLike[str], tensors: Tensors, description: Mapping[str, Any]) -> None:
-    """Write the file beside its place, flush it to the disk and move it there in one step."""
+    """Write arrays and their description."""
     from safetensors.numpy import save
 
+    put(path, save(tensors, {"shoal": json.dumps(description, allow_nan=False)}))
+
+
+def put(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write the file beside its place, flush it to the disk and move it there in one step."""
     path = Path(path)
-    content = save(tensors, {"shoal": json.dumps(description, allow_nan=False)})
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with named(path), temporary.open("wb") as file:

@@ -5,18 +5,16 @@ A layer, or an entry of a list, that names a parameter is left out where that pa
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from shoal import networks, nn
 from shoal.errors import StudyError
 from shoal.manager.native import Network
 from shoal.search.protocol import Config
+from shoal.studyfile.functions import read_function
 from shoal.studyfile.tables import known, place, required, suggestion
 
 OUTPUTS = "outputs"
@@ -54,7 +52,7 @@ def read_network(table: Mapping[str, Any], names: list[str], outputs: int) -> Ne
         return reader.ready(table).build
     known(table, ("layers", "ready", "function"))
     if kinds == ["function"]:
-        return _import(required(table, "function", str, 'text, "module:name"'))
+        return read_function(table, "function", "a config")
     layers = reader.layers(required(table, "layers", list, "a list of layers"), "layers")
     return lambda config: nn.Sequential(_build(layers, config))
 
@@ -182,18 +180,3 @@ def _split(entry: Any, where: str) -> tuple[str, Mapping[str, Any]]:
     if len(layers) != 1:
         raise StudyError(f"{where}: must name one layer, got {', '.join(names)}; {suggestion(names[0], LAYERS)}")
     return layers[0], entry if isinstance(entry, dict) else {}
-
-
-def _import(path: str) -> Network:
-    module, _, name = path.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # as ``python -m`` does; the installed command does not
-    with place("function"):
-        try:
-            function = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise StudyError(f'must be "module:name" of a function, got {path!r}: {error}') from None
-    if not callable(function):
-        raise StudyError(f"function: must be a function of a config, got {function!r}")
-    network: Network = function
-    return network

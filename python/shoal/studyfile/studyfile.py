@@ -12,14 +12,16 @@ from shoal import rules, search
 from shoal.data import Dataset, load
 from shoal.data.splits import Parts
 from shoal.errors import StudyError
+from shoal.population import files
 from shoal.space import Space
 from shoal.study import Study
+from shoal.studyfile.functions import read_function
 from shoal.studyfile.network import read_network
 from shoal.studyfile.tables import known, place, required
 
 FILE = "study.toml"
 REQUIRED = ("data", "network", "space")
-TABLES = (*REQUIRED, "strategy")
+TABLES = (*REQUIRED, "strategy", "metrics")
 SETTINGS = (
     *("loss", "optimizer", "metric", "mode", "record", "seed", "device", "precision", "engine", "data_order"),
     *("directory", "rows", "threads", "record_every", "snapshot_interval", "form"),
@@ -70,7 +72,7 @@ class StudyFile:
     def keep(self) -> None:
         """Copy the file into the study's directory, where ``shoal resume`` finds it."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / FILE).write_text(self.text, encoding="utf-8")
+        files.put(self.directory / FILE, self.text.encode())
 
 
 def read_strategy(path: Path) -> search.Search:
@@ -98,7 +100,10 @@ def _build(tables: Mapping[str, dict[str, Any]], settings: Mapping[str, Any]) ->
     train, valid, test = _load(tables["data"], seed)
     with place("network", "."):
         network = read_network(tables["network"], list(space.values), train.outputs)
-    return Study(network, train, valid, space=space, strategy=strategy, **settings), test
+    with place("metrics", "."):
+        given = tables.get("metrics", {})
+        metrics = {name: read_function(given, name, "predictions and targets") for name in given}
+    return Study(network, train, valid, space=space, strategy=strategy, metrics=metrics, **settings), test
 
 
 def _load(table: Mapping[str, Any], seed: int) -> Parts:
