@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from shoal.data import AnyDataset
 from shoal.manager.costs import Costs, costs
 from shoal.manager.interrupts import aside
-from shoal.manager.predictions import Function, calls
+from shoal.manager.predictions import Function, metric_calls
 from shoal.manager.quantum import quantum
 from shoal.manager.record import Layers, Metrics
 from shoal.manager.snapshot import State
@@ -298,7 +298,7 @@ class NativeWorker:
         return values | {f"train_{name}": seen[name] for name in self._on_train}
 
     def _own_metrics(self, member: _Member, row: int) -> Metrics:
-        found = calls(self._metrics, self._resident(), row, self._valid)
+        found = metric_calls(self._metrics, self._resident(), row, self._valid)
         return {name: blame(member.trial, member.config, f"metric {name}", call) for name, call in found.items()}
 
     def _forget_way(self, trial: int) -> None:

@@ -18,7 +18,7 @@ from shoal.population import Population
 Function: TypeAlias = Callable[[NDArray[np.float32], NDArray[Any]], float]
 
 
-def calls(
+def metric_calls(
     functions: Mapping[str, Function], population: Population, row: int, data: AnyDataset
 ) -> dict[str, Callable[[], float]]:
     """Let a member predict; return what computes each metric of it. A user's function that fails raises there."""

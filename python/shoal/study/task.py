@@ -14,7 +14,7 @@ from shoal.data import AnyDataset, Dataset
 from shoal.gpuarrays import DeviceView
 from shoal.manager.costs import costs
 from shoal.manager.native import NativeWorker, Network, hot_values
-from shoal.manager.predictions import Function, calls
+from shoal.manager.predictions import Function, metric_calls
 from shoal.manager.record import Metrics
 from shoal.manager.worker import LocalWorker, TrainableWorker
 from shoal.merit import COSTS, TIMES
@@ -187,7 +187,7 @@ class NetworkTask:
             if self._on_train(needs):
                 population.evaluate(self._train, rows)
             for row in rows:
-                for call in calls(self._metrics, population, int(row), self._valid).values():
+                for call in metric_calls(self._metrics, population, int(row), self._valid).values():
                     call()
 
         return measure(population, self._train, look, unit, every)
@@ -195,7 +195,7 @@ class NetworkTask:
     def _try_metrics(self, config: Config, network: Sequential) -> None:
         """Compute the user's metrics of what an untrained network predicts."""
         population = Population(network, input_shape=self._train.shape, **self._options)
-        for name, call in calls(self._metrics, population, 0, self._valid).items():
+        for name, call in metric_calls(self._metrics, population, 0, self._valid).items():
             try:
                 call()
             except Exception as error:
@@ -259,7 +259,7 @@ class NetworkTask:
     def tested(self, model: Population, data: AnyDataset) -> Metrics:
         """Return what is evaluated, and the user's metrics, of a population of one."""
         evaluated = {name: float(value[0]) for name, value in model.evaluate(data).items()}
-        return evaluated | {name: call() for name, call in calls(self._metrics, model, 0, data).items()}
+        return evaluated | {name: call() for name, call in metric_calls(self._metrics, model, 0, data).items()}
 
     def weight(self, unit: Unit) -> Callable[[Config], float]:
         """Multiply-adds: of an epoch's samples, the same for all, or of a step's."""
