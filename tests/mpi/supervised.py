@@ -104,7 +104,7 @@ STUDIES = {
     "heavy": (
         trainables,
         {
-            "strategy": search.PBT(6, steps=360, interval=60, quantile=0.5, synchronous=False),
+            "strategy": search.PBT(6, steps=1200, interval=60, quantile=0.5, synchronous=False),
             "factory": Heavy,
             "rows": 5,
         },
