@@ -51,7 +51,9 @@ def test_run_speaks_once(study):
     assert out.count("is the best") == out.count("report: ") == 1
     first, *lines = errors.splitlines()
     assert first.endswith(": rank 0 on cpu with 1 thread, 1 on cpu with 1 thread")
-    assert re.search(r"^24 of 24 epochs, .*, best accuracy 0\.\d+ by trial \d( on rank [01])?$", errors, re.MULTILINE)
+    assert re.search(
+        r"^[A-Z]\w+: 24 of 24 epochs, .*, best accuracy 0\.\d+ by trial \d( on rank [01])?$", errors, re.MULTILINE
+    )
     assert re.fullmatch(r"2 ranks trained \d+\.\d% of the time, the least rank [01] with \d+\.\d%", lines[-1])
     assert "; 2 ranks trained " in (directory / "runs" / "study" / "report.html").read_text()
     StudyFile.read(directory / "study.toml", directory / "alone").study.run(progress=False)

@@ -10,7 +10,14 @@ from shoal.manager.timesheet import Timesheet
 from shoal.search.protocol import Plan
 from shoal.study.progress import Lines
 
-HEADER = {"event": "study", "format": 1, "metric": "accuracy", "mode": "max", "unit": "epochs"}
+HEADER = {
+    "event": "study",
+    "format": 1,
+    "metric": "accuracy",
+    "mode": "max",
+    "unit": "epochs",
+    "strategy": {"name": "PBT"},
+}
 
 
 class Crew:
@@ -48,9 +55,9 @@ def test_lines_name_trials_and_their_ranks(capsys, now):
     now[0] += 10
     watch(Lines(crew))
     assert capsys.readouterr().err.splitlines() == [
-        "0 of 10 epochs, 0.0 s",
-        "5 of 10 epochs, 2.0 s, best accuracy 0.5 by trial 3 on rank 1",
-        "10 of 10 epochs, 2.0 s, best accuracy 0.75 by trial 4",
+        "PBT: 0 of 10 epochs, 0.0 s",
+        "PBT: 5 of 10 epochs, 2.0 s, best accuracy 0.5 by trial 3 on rank 1",
+        "PBT: 10 of 10 epochs, 2.0 s, best accuracy 0.75 by trial 4",
         "2 ranks trained 85.0% of the time, the least rank 0 with 80.0%",
     ]
 
@@ -83,11 +90,11 @@ def test_progress_can_be_a_function_or_a_listener():
 def test_progress_is_a_line_for_each_tenth(capsys, tmp_path):
     result = study(strategy=search.Random(trials=20, epochs=1), rows=1, directory=tmp_path).run()
     lines = capsys.readouterr().err.splitlines()
-    assert [int(line.split()[0]) for line in lines] == list(range(0, 21, 2))
-    assert lines[-1].startswith("20 of 20 epochs, ")
+    assert [int(line.split()[1]) for line in lines] == list(range(0, 21, 2))
+    assert lines[-1].startswith("Random: 20 of 20 epochs, ")
     assert lines[-1].endswith(f" s, best accuracy {result.best.score:.4g} by trial {result.best.id}")
     study(strategy=search.Random(trials=20, epochs=1), rows=1, directory=tmp_path).run()
-    assert capsys.readouterr().err.splitlines()[0].startswith("20 of 20 epochs, ")
+    assert capsys.readouterr().err.splitlines()[0].startswith("Random: 20 of 20 epochs, ")
 
 
 def test_the_end_is_told_where_it_comes_before_the_last_tenth(capsys):
@@ -95,8 +102,8 @@ def test_the_end_is_told_where_it_comes_before_the_last_tenth(capsys):
     lines = capsys.readouterr().err.splitlines()
     spent, budget = result.record.spent, 9 * 9
     assert spent % (budget / 10) > 1
-    assert [line.split()[0] for line in lines].count(str(spent)) == 1
-    assert lines[-1].startswith(f"{spent} of {budget} epochs, ")
+    assert [line.split()[1] for line in lines].count(str(spent)) == 1
+    assert lines[-1].startswith(f"ASHA: {spent} of {budget} epochs, ")
 
 
 def test_nobody_waits_long_for_a_line(capsys):
@@ -106,7 +113,7 @@ def test_nobody_waits_long_for_a_line(capsys):
     for seconds in (599.0, 600.0, 601.0, 1200.0):
         lines.on_round(record, Round(1, seconds, ()))
     said = capsys.readouterr().err.splitlines()
-    assert said == ["0 of 10 epochs, 0.0 s", "0 of 10 epochs, 600.0 s", "0 of 10 epochs, 1200.0 s"]
+    assert said == [f"PBT: 0 of 10 epochs, {seconds:.1f} s" for seconds in (0, 600, 1200)]
 
 
 def test_in_a_terminal_progress_is_a_table(monkeypatch, capsys):

@@ -65,7 +65,8 @@ class Lines(Listener):
 
     def _say(self, record: StudyRecord, seconds: float) -> None:
         self._tenths, self._spent, self._said = self._done(record), record.spent, seconds
-        line = f"{record.spent} of {self._plan.budget} {self._plan.unit}, {seconds:.1f} s"
+        done = f"{record.spent:,} of {self._plan.budget:,} {self._plan.unit}, {seconds:.1f} s"
+        line = f"{record.header['strategy']['name']}: {done}"
         if record.best is not None:
             best = record.figure(record.best_score)
             line += f", best {record.objectives[0].label} {best:.4g} by trial {record.best}"
