@@ -257,6 +257,7 @@ def test_what_is_the_users_in_the_directory_stays(tmp_path):
     for path in mine:
         path.write_text("mine")
     (tmp_path / "snapshot-1.safetensors.123.tmp").write_text("of a write that was killed")
+    (tmp_path / "study.toml.123.tmp").write_text("likewise")
     networks(tmp_path).run(progress=False)
     assert [path.read_text() for path in mine] == ["mine"] * 3
     assert not list(tmp_path.glob("*.123.tmp"))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from shoal.data import AnyDataset
 from shoal.manager.costs import Costs, costs
 from shoal.manager.interrupts import aside
-from shoal.manager.predictions import Function, metric_calls
+from shoal.manager.predictions import Function, PredictionMetrics
 from shoal.manager.quantum import quantum
 from shoal.manager.record import Layers, Metrics
 from shoal.manager.snapshot import State
@@ -96,7 +96,7 @@ class NativeWorker:
         self._network, self._train, self._valid = network, train, valid
         self._rows, self._unit, self._options = rows, unit, options
         self._times, self._on_train, self._partial = times, on_train, partial
-        self._metrics = metrics or {}
+        self._metrics = PredictionMetrics(metrics or {}, valid)
         self._targets: dict[int, int] = {}  # of the trials in flight
         self._inference: dict[Any, float] = {}  # seconds a sample, by structure
         self._members: dict[int, _Member] = {}  # by trial
@@ -298,7 +298,7 @@ class NativeWorker:
         return values | {f"train_{name}": seen[name] for name in self._on_train}
 
     def _own_metrics(self, member: _Member, row: int) -> Metrics:
-        found = metric_calls(self._metrics, self._resident(), row, self._valid)
+        found = self._metrics.calls(self._resident(), row)
         return {name: blame(member.trial, member.config, f"metric {name}", call) for name, call in found.items()}
 
     def _forget_way(self, trial: int) -> None:

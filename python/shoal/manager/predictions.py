@@ -18,17 +18,27 @@ from shoal.population import Population
 Function: TypeAlias = Callable[[NDArray[np.float32], NDArray[Any]], float]
 
 
-def metric_calls(
-    functions: Mapping[str, Function], population: Population, row: int, data: AnyDataset
-) -> dict[str, Callable[[], float]]:
-    """Let a member predict; return what computes each metric of it. A user's function that fails raises there."""
-    if not functions:
-        return {}
-    predictions = aside(lambda: population.predict(data, row))
-    targets = (data.y.to_host() if isinstance(data.y, DeviceView) else data.y).view()
-    for array in (predictions, targets):
-        array.setflags(write=False)  # the next function, or the training, has the same ones
-    return {name: partial(_number, function, predictions, targets) for name, function in functions.items()}
+class PredictionMetrics:
+    """A user's functions on one data set.
+
+    Args:
+        functions: By the metrics' names.
+        data: Whose targets they see.
+    """
+
+    def __init__(self, functions: Mapping[str, Function], data: AnyDataset) -> None:
+        self._functions, self._data = functions, data
+        if functions:
+            self._targets = (data.y.to_host() if isinstance(data.y, DeviceView) else data.y).view()
+            self._targets.setflags(write=False)  # the training may have the same ones
+
+    def calls(self, population: Population, row: int) -> dict[str, Callable[[], float]]:
+        """Let a member predict; return what computes each metric of it. A user's function that fails raises there."""
+        if not self._functions:
+            return {}
+        predictions = aside(lambda: population.predict(self._data, row))
+        predictions.setflags(write=False)  # the next function has the same ones
+        return {name: partial(_number, each, predictions, self._targets) for name, each in self._functions.items()}
 
 
 def _number(function: Function, predictions: NDArray[np.float32], targets: NDArray[Any]) -> float:

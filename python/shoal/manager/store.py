@@ -20,6 +20,7 @@ from shoal.manager.snapshot import Snapshot, State, write_parts
 
 _SNAPSHOTS = "snapshot-*.safetensors"
 _OWN = re.compile(r"snapshot-(\d+)(-\d+-of-\d+)?\.safetensors")  # others in the directory are the user's
+_TORN = re.compile(r".+\.(safetensors|toml)\.\d+\.tmp")  # of a write that was killed: `files.put` names them so
 _FREE = ("device", "engine", "plan")  # may change while a study goes on
 _KEPT = 2  # the one before the last is there for a disk that lied
 _SHARE = 0.05  # of the time may go into snapshots
@@ -90,8 +91,9 @@ class Store:
         """Forget what comes after these lines."""
         self._journal.cut(lines[-1].end if lines else 0)
         self._drop()
-        for leftover in self.directory.glob("*.safetensors.*.tmp"):
-            leftover.unlink()  # of a write that was killed
+        for leftover in self.directory.glob("*.tmp"):
+            if _TORN.fullmatch(leftover.name):
+                leftover.unlink()
         self._saved, self._cost = time.monotonic(), 0.0
 
     @property

@@ -65,7 +65,7 @@ def objectives(metric: Any, mode: Any, known: Mapping[str, str | None] | None) -
     Args:
         metric: A name, a function of the metrics, a `Merit` or its description; or a list of these.
         mode: ``"min"``, ``"max"``, or None where it follows from the metric; or a list of these.
-        known: The metrics and their modes, None where the user has to say; None where only training tells.
+        known: The metrics and their modes, or no mode where the user has to say it; None where only training tells.
 
     Raises:
         ValueError: One of them breaks its rule.

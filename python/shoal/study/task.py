@@ -14,7 +14,7 @@ from shoal.data import AnyDataset, Dataset
 from shoal.gpuarrays import DeviceView
 from shoal.manager.costs import costs
 from shoal.manager.native import NativeWorker, Network, hot_values
-from shoal.manager.predictions import Function, metric_calls
+from shoal.manager.predictions import Function, PredictionMetrics
 from shoal.manager.record import Metrics
 from shoal.manager.worker import LocalWorker, TrainableWorker
 from shoal.merit import COSTS, TIMES
@@ -38,7 +38,10 @@ class Task(Protocol):
         """Trials trained at a time where the user does not say."""
 
     def directions(self) -> Mapping[str, str | None] | None:
-        """Return the metrics, and whether their "min" or "max" is best; None where only training tells, or the user."""
+        """Return the metrics and whether their "min" or "max" is best, None: ask the user.
+
+        None where only training tells what they are.
+        """
 
     def check(self, space: Space, reads: Callable[[str], bool]) -> dict[str, Any]:
         """Try what can be tried before training; return what identifies the task, for the journal.
@@ -125,7 +128,7 @@ class NetworkTask:
         return dict(metrics)
 
     def directions(self) -> dict[str, str | None]:
-        """Return the metrics of this kind of data; ``train_loss`` is the mean of the steps. None: the user knows."""
+        """Return the metrics of this kind of data; ``train_loss`` is the mean of the steps. None: ask the user."""
         return self._directions() | dict.fromkeys(self._metrics)
 
     def _directions(self) -> dict[str, str | None]:
@@ -181,13 +184,14 @@ class NetworkTask:
         for row, (config, network) in enumerate(zip(configs, networks, strict=True)):
             # A learning rate of 0 takes as long as any other, and nobody diverges.
             population.set(row, **hot_values(config, network) | {"lr": 0.0})
+        own = PredictionMetrics(self._metrics, self._valid)
 
         def look(rows: NDArray[np.int64]) -> None:
             population.evaluate(self._valid, rows)
             if self._on_train(needs):
                 population.evaluate(self._train, rows)
             for row in rows:
-                for call in metric_calls(self._metrics, population, int(row), self._valid).values():
+                for call in own.calls(population, int(row)).values():
                     call()
 
         return measure(population, self._train, look, unit, every)
@@ -195,7 +199,7 @@ class NetworkTask:
     def _try_metrics(self, config: Config, network: Sequential) -> None:
         """Compute the user's metrics of what an untrained network predicts."""
         population = Population(network, input_shape=self._train.shape, **self._options)
-        for name, call in metric_calls(self._metrics, population, 0, self._valid).items():
+        for name, call in PredictionMetrics(self._metrics, self._valid).calls(population, 0).items():
             try:
                 call()
             except Exception as error:
@@ -259,7 +263,9 @@ class NetworkTask:
     def tested(self, model: Population, data: AnyDataset) -> Metrics:
         """Return what is evaluated, and the user's metrics, of a population of one."""
         evaluated = {name: float(value[0]) for name, value in model.evaluate(data).items()}
-        return evaluated | {name: call() for name, call in metric_calls(self._metrics, model, 0, data).items()}
+        return evaluated | {
+            name: call() for name, call in PredictionMetrics(self._metrics, data).calls(model, 0).items()
+        }
 
     def weight(self, unit: Unit) -> Callable[[Config], float]:
         """Multiply-adds: of an epoch's samples, the same for all, or of a step's."""
