@@ -226,7 +226,7 @@ class Ranks:
     def poll(self) -> Message | None:
         """Look for values, prepare for their arrays, and return the first message that is whole."""
         status = self._mpi.Status()
-        while self._comm.iprobe(tag=_POSTED, status=status):
+        while self._probe(status):
             source = status.Get_source()
             value, described = self._comm.recv(None, source, _POSTED)
             arrays = [np.empty(shape, dtype) for dtype, shape in described]
@@ -239,6 +239,14 @@ class Ranks:
                 return message
             late.add(message.rank)
         return None
+
+    def _probe(self, status: Any) -> bool:
+        """Tell whether a value is here.
+
+        MPICH looks among what it knows of and learns of what has come only after that, so one look would see it when
+        the next one is due (github.com/pmodels/mpich/issues/1062).
+        """
+        return any(self._comm.iprobe(tag=_POSTED, status=status) for _ in range(2))
 
     def alike(self, seconds: float) -> bool:
         """Wait until all ranks are here; false if that takes longer."""
