@@ -1,5 +1,7 @@
+import copy
 import json
 import os
+import pickle
 
 import numpy as np
 import pytest
@@ -34,6 +36,30 @@ def test_what_is_loaded_is_what_was_saved(trained, path):
     x = labelled().x  # normalised by what the training data said
     assert np.array_equal(loaded.predict(x, 2), trained.predict(x, 2))
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda population: pickle.loads(pickle.dumps(population))]
+)
+def test_a_copy_is_the_same_and_trains_on_alone(trained, copied):
+    other, before = copied(trained), blocks(trained)
+    assert blocks(other) == before
+    assert (repr(other), other.networks, other.ids) == (repr(trained), trained.networks, trained.ids)
+    assert [other.hyperparameters(p) for p in range(3)] == [trained.hyperparameters(p) for p in range(3)]
+    x = labelled().x
+    assert np.array_equal(other.predict(x, 2), trained.predict(x, 2))
+    other.set(0, lr=0.7)
+    other.train(labelled(), steps=2)
+    assert blocks(trained) == before
+    assert trained.hyperparameters(0)["lr"] == 0.1
+    trained.set(0, lr=0.7)
+    trained.train(labelled(), steps=2)
+    assert blocks(trained) == blocks(other)
+
+
+def test_without_weights_there_is_nothing_to_copy():
+    with pytest.raises(ValueError, match="no weights yet"):
+        copy.deepcopy(Population(TINY))
 
 
 def test_a_population_without_members_is_saved(path):

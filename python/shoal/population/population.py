@@ -504,6 +504,18 @@ class Population:
             ValueError: The population has no weights yet.
             OSError: The file cannot be written.
         """
+        files.write(path, *self._saved())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let `copy` and `pickle` take all that ``save`` would, and how and where it trains.
+
+        Raises:
+            ValueError: The population has no weights yet.
+        """
+        place = {"device": self._device, "precision": self._precision, "engine": self._engine}
+        return type(self)._restore, (*self._saved(), place | {"threads": self._threads or None})
+
+    def _saved(self) -> tuple[files.Tensors, dict[str, Any]]:
         core = self._built()
         tensors: files.Tensors = {f"member{p}": core.state(p) for p in range(self.members)}
         for name, factors in zip(("scale", "shift"), self._normalisation, strict=True):
@@ -520,7 +532,7 @@ class Population:
             "networks": [network.describe() for network in self._networks],
             "hyperparameters": self._values,
         }
-        files.write(path, tensors, description)
+        return tensors, description
 
     @classmethod
     def load(
