@@ -146,6 +146,18 @@ forbidden = [{layers = [2], width = [3]}]
         read(text.replace("[{layers = [2]", "[{depth = [2]"))
 
 
+def test_configs_to_begin_with_are_named_in_the_space(read):
+    start = "[[space.begin_with]]\nlr = 0.1\nwidth = 4\ndropout = 0.0\n\n[strategy]"
+    file = read(GOOD.replace("[strategy]", start))
+    assert "before all others those of space.begin_with: 1" in file.study.explain()
+    result = file.study.run(progress=False)
+    assert [result.trials[0].config[name] for name in ("lr", "width", "dropout")] == [0.1, 4, 0.0]
+    with pytest.raises(StudyError, match=r"^study.toml: space.begin_with\[0\].width: must be in \[3, 9\], got 2"):
+        read(GOOD.replace("[strategy]", start.replace("width = 4", "width = 2")))
+    with pytest.raises(StudyError, match=r"^study.toml: space.begin_with: must be at most 3 configs, .* got 4$"):
+        read(GOOD.replace("[strategy]", start.removesuffix("[strategy]") * 4 + "[strategy]"))
+
+
 def test_a_figure_of_merit_is_a_table_and_several_are_a_list(read):
     figure = '{name = "Penalised", metric = "accuracy", weight = 0.02, on = "multiply_adds"}'
     file = read(GOOD.replace('metric = "accuracy"', f'metric = [{figure}, "parameters"]'))

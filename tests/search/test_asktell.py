@@ -109,3 +109,9 @@ def test_a_table_has_its_class_and_cannot_make_it() -> None:
         ValueError, match=r"strategy.sampler: must be one of .*, or in Python an object with ask and tell"
     ):
         search.from_description(table)
+
+
+def test_a_sampler_of_ones_own_says_what_comes_first() -> None:
+    space = Space(SPACE.values, begin_with=[{"lr": 0.5, "width": 3}])
+    with pytest.raises(ValueError, match=r"^space.begin_with: must be empty for Mine, whose ask says which .* first$"):
+        Full(5, epochs=1, sampler=Mine()).bind(space)

@@ -294,3 +294,26 @@ def test_no_heir_is_a_donor(name: str, score: Score) -> None:
     for answer in result.answers:
         moves = [order for order in answer if isinstance(order, Inherit)]
         assert not {order.trial for order in moves} & {order.donor for order in moves}
+
+
+@pytest.mark.parametrize(
+    "which",
+    [each for each in SEARCHES.values() if not isinstance(each, Grid)],
+    ids=[name for name, each in SEARCHES.items() if not isinstance(each, Grid)],
+)
+@pytest.mark.parametrize("rows", [1, 100])
+def test_it_begins_with_the_configs_that_the_space_names(which: Search, rows: int) -> None:
+    given = {"momentum": 0.9, "batch_size": 32, "width": 7, "nesterov": True, "activation": "tanh"}
+    configs = [{**given, "lr": 0.1, "weight_decay": 1e-4}, {**given, "lr": 1e-3, "weight_decay": 1e-4}]
+    space = Space(SPACE.values, begin_with=[{**given, "lr": 0.1}, configs[1]])
+    strategy = which.bind(space)
+    result = simulate(strategy, space, Problem(noise(7)), rows=rows)
+    orders = [order for answer in result.answers for order in answer if isinstance(order, Start)]
+    starts = {order.trial: order.config for order in orders}
+    assert [starts[trial] for trial in range(2)] == configs
+    plan = strategy.plan()
+    most = plan.initial or plan.trials
+    assert all(starts[trial] not in configs for trial in range(2, most))
+    which.bind(Space(SPACE.values, begin_with=most * configs[1:]))
+    with pytest.raises(ValueError, match=rf"^space.begin_with: must be at most {most} configs, .* got {most + 1}$"):
+        which.bind(Space(SPACE.values, begin_with=(most + 1) * configs[1:]))

@@ -81,3 +81,8 @@ def test_wrong_counts_are_named(counts: Any, message: str) -> None:
 def test_one_duration_is_given(durations: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="epochs and steps: one of them must be given"):
         Grid(**durations)
+
+
+def test_a_grid_begins_with_nothing_else() -> None:
+    with pytest.raises(ValueError, match=r"^space.begin_with: must be empty for a grid, which tries its own configs"):
+        Grid(epochs=1).bind(Space({"lr": Choice([1, 2])}, begin_with=[{"lr": 2}]))

@@ -44,7 +44,7 @@ lists = st.lists(plain, min_size=1, max_size=5).filter(_different)
 parameters: st.SearchStrategy[Parameter] = (
     floats | ints | st.builds(Choice, lists) | st.builds(Ordinal, lists) | st.just(Bool())
 )
-names = st.text(min_size=1).filter(lambda name: name != "forbidden")
+names = st.text(min_size=1).filter(lambda name: name not in ("forbidden", "begin_with"))
 spaces = st.builds(Space, st.dictionaries(names, parameters | plain, max_size=5))
 
 

@@ -187,6 +187,14 @@ def test_combinations_are_all_that_differ_and_are_allowed(space: Space) -> None:
             "space.a.when: must not lead back to a, got a -> b -> c -> a",
         ),
         (lambda: Space({"forbidden": 1}), "space.forbidden: is where the combinations stand, got 1"),
+        (lambda: Space({"begin_with": 1}), "space.begin_with: is where the configs stand, got 1"),
+        (lambda: Space({"a": Bool()}, begin_with={"a": True}), "space.begin_with: must be a list of configs, got {'a'"),
+        (lambda: Space({"a": Bool()}, begin_with=[1]), r"space.begin_with\[0\]: must map names to values, got 1"),
+        (lambda: Space({"a": Bool()}, begin_with=[{"a": True}, {}]), r"space.begin_with\[1\].a: missing"),
+        (
+            lambda: Space({"a": Int(1, 2), "b": Bool()}, [{"a": [2]}], [{"a": 2, "b": True}]),
+            r"space.begin_with\[0\].a: the combination is forbidden, got 2",
+        ),
         (lambda: Space({"a": Bool()}, {"a": [True]}), "space.forbidden: must be a list of combinations, got {'a'"),
         (lambda: Space({"a": Bool()}, [{}]), r"space.forbidden\[0\]: must name a parameter, got {}"),
         (

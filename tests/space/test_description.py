@@ -26,6 +26,15 @@ decay = 0.5
 [[forbidden]]
 width = [127, 128]
 activation = ["relu"]
+
+[[begin_with]]
+lr = 0.1
+momentum = 0
+width = 64
+batch_size = 64
+activation = "tanh"
+layers = [64, 32]
+momentum_kind = "none"
 """
 
 
@@ -52,6 +61,12 @@ def test_a_study_file_is_read() -> None:
             "decay": 0.5,
         },
         forbidden=[{"width": [127, 128], "activation": ["relu"]}],
+        begin_with=[
+            {
+                **{"lr": 0.1, "momentum": 0.0, "width": 64, "batch_size": 64, "activation": "tanh"},
+                **{"layers": (64, 32), "momentum_kind": "none", "decay": 0.5},
+            }
+        ],
     )
 
 

@@ -51,10 +51,12 @@ class AskTellSampler(Sampler):
 
     def bind(self, space: Space, seed: int, trials: int) -> Proposals:  # noqa: ARG002  its draws are its own
         """Return the proposals of a copy."""
+        name = type(self.sampler).__name__
+        if space.begin_with:
+            raise ValueError(f"space.begin_with: must be empty for {name}, whose ask says which configs come first")
         try:
             return _Told(space, copy.deepcopy(self.sampler))
         except Exception as error:  # whatever its pickling raises
-            name = type(self.sampler).__name__
             raise ValueError(f"sampler: must be an object that copy.deepcopy can copy, got {name}: {error}") from None
 
     def describe(self) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class Asynchronous(Tracker):
 
     def _start(self, left: int) -> Order:
         trial, self._next = self._next, self._next + 1
-        member = self._members[trial] = _Member(self._space.sample(keyed(self._seed, "sample", trial)), left)
+        member = self._members[trial] = _Member(self._space.initial(trial, keyed(self._seed, "sample", trial)), left)
         return Start(trial, member.config, self._target(member))
 
     def _decide(self, report: Report) -> Iterable[Order]:

@@ -34,7 +34,14 @@ class Search(ABC):
             ValueError: If an argument is wrong, or the strategy does not fit the space.
         """
         whole("steps_per_epoch", steps_per_epoch, least=1)
-        return self._bind(space if isinstance(space, Space) else Space(space), whole("seed", seed, least=0))
+        space = space if isinstance(space, Space) else Space(space)
+        strategy = self._bind(space, whole("seed", seed, least=0))
+        plan = strategy.plan()
+        initial = plan.trials if plan.initial is None else plan.initial
+        if len(space.begin_with) > initial:
+            rule = f"must be at most {initial} configs, for so many trials begin before anything is known"
+            raise ValueError(f"space.begin_with: {rule}, got {len(space.begin_with)}")
+        return strategy
 
     def describe(self) -> dict[str, Any]:
         """Return a JSON-able table that `from_description` reads back; what is None is left out.

@@ -12,7 +12,7 @@ from shoal.search.base import Search
 from shoal.search.differential import Point, Scored, Subpopulation, crossed, mutant
 from shoal.search.halving import Bracket, Hyperband
 from shoal.search.keyed import keyed
-from shoal.search.protocol import Order, Plan, Report, Resume, Start, Stop, Strategy, rank_key
+from shoal.search.protocol import Config, Order, Plan, Report, Resume, Start, Stop, Strategy, rank_key
 from shoal.search.tracker import Tracker, ended
 from shoal.space import Space
 from shoal.space.checks import fraction, whole
@@ -145,7 +145,7 @@ class EvolvingBrackets(Tracker):
             f"{self._search.rounds} rounds; after the first each trial is new, from scratch: differential evolution, "
             f"F {self._search.mutation_factor:g}, crossover {self._search.crossover_rate:g}",
         )
-        return Plan(trials, budget, self.unit, lines if later else lines[:-1])
+        return Plan(trials, budget, self.unit, lines if later else lines[:-1], initial=brackets[0].sizes[0])
 
     @property
     def _exhausted(self) -> bool:
@@ -164,10 +164,16 @@ class EvolvingBrackets(Tracker):
         self._places[trial] = _Place(course, slot, point)
         self._next += 1
         course.due -= 1
-        config = self._space.repair(self._space.from_unit(point), keyed(self._seed, "repair", trial))
-        return Start(trial, config, course.end)
+        return Start(trial, self._config(trial, point), course.end)
+
+    def _config(self, trial: int, point: Point) -> Config:
+        if trial < len(self._space.begin_with):  # itself: its point may be rounded
+            return dict(self._space.begin_with[trial])
+        return self._space.repair(self._space.from_unit(point), keyed(self._seed, "repair", trial))
 
     def _offspring(self, course: _Course, slot: int, trial: int) -> Point:
+        if trial < len(self._space.begin_with):
+            return self._space.to_unit(self._space.begin_with[trial])
         drawn = keyed(self._seed, "sample", trial).random(len(self._space.parameters))
         held = self._levels[course.level][slot]
         if held is None and course.rung == 0:

@@ -79,7 +79,7 @@ class Generations(Tracker):
             f"parents: the best {search.parents} of the last generation and of all time, and a random one; "
             f"mutation {search.mutation_rate:g}",
         )
-        return Plan(trials, trials * self._length, self.unit, lines)
+        return Plan(trials, trials * self._length, self.unit, lines, initial=search.population)
 
     @property
     def _exhausted(self) -> bool:
@@ -93,7 +93,7 @@ class Generations(Tracker):
 
     def _config(self, trial: int) -> Config:
         if not self._parents:
-            return self._space.sample(keyed(self._seed, "sample", trial))
+            return self._space.initial(trial, keyed(self._seed, "sample", trial))
         rng = keyed(self._seed, "breed", trial)
         pair = rng.choice(len(self._parents), 2, replace=len(self._parents) == 1)
         first, second = (self._parents[int(place)] for place in pair)

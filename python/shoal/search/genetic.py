@@ -111,9 +111,11 @@ class _Generations(Tracker):
         return self._generation == self._search.generations
 
     def _found(self, places: Sequence[int]) -> None:
-        """Let random configs take these places."""
+        """Let initial configs take these places; those after the first generation are random."""
+        before = self._generation * self._search.population
         rng = [keyed(self._seed, "found", self._generation, place) for place in places]
-        self._await([(place, self._space.sample(each)) for place, each in zip(places, rng, strict=True)])
+        configs = [self._space.initial(before + place, each) for place, each in zip(places, rng, strict=True)]
+        self._await([*zip(places, configs, strict=True)])
 
     def _await(self, configs: Sequence[tuple[int, Config]]) -> None:
         self._pending = [*reversed(configs), *self._pending]
@@ -199,7 +201,7 @@ class Restarting(_Generations):
         search = self._search
         children = search.population - search.demes * search.elites
         trials = search.population + (search.generations - 1) * children
-        return Plan(trials, trials * self._length, self.unit, self._lines())
+        return Plan(trials, trials * self._length, self.unit, self._lines(), initial=search.population)
 
     def _end(self) -> Iterable[Order]:
         orders = [ended(each.report) for each in self._members.values() if each.trial in self._place]

@@ -60,8 +60,9 @@ class _Children:
         self._progress: dict[int, int] = {}  # of each trial's last report
 
     def propose(self, trial: int) -> Config:
-        parents = self._parents()
-        config = self._child(parents, trial) if parents else self._space.sample(keyed(self._seed, "sample", trial))
+        parents = self._parents() if trial >= len(self._space.begin_with) else []
+        rng = keyed(self._seed, "sample", trial)
+        config = self._child(parents, trial) if parents else self._space.initial(trial, rng)
         self._configs[trial] = config
         self._proposed.add(repr(config))
         return config

@@ -57,7 +57,10 @@ class OptunaSampler(Sampler):
                 )
             except (TypeError, ImportError) as error:
                 raise ValueError(f"sampler: {error}") from None
-            return _Asked(space, seed, optuna.create_study(sampler=sampler))
+            study = optuna.create_study(sampler=sampler)
+            for config in space.begin_with:
+                study.enqueue_trial(_told(space, config))
+            return _Asked(space, seed, study)
 
 
 class _Asked:
@@ -77,9 +80,7 @@ class _Asked:
         if not self._space.allows(config):
             self._study.tell(asked, state=TrialState.FAIL)
             repaired = self._space.repair(config, keyed(self._seed, "repair", trial))
-            parameters = self._space.parameters
-            told = {name: _told(parameters[name], value) for name, value in repaired.items() if name in parameters}
-            self._study.enqueue_trial(told)
+            self._study.enqueue_trial(_told(self._space, repaired))
             asked, config = self._ask()
         self._trials[trial] = asked
         return config
@@ -122,6 +123,10 @@ def _suggest(asked: Any, name: str, parameter: Parameter) -> Any:
             return values[asked.suggest_categorical(name, list(range(len(values))))]
 
 
-def _told(parameter: Parameter, value: Any) -> Any:
-    """Return what Optuna suggested where the config has ``value``."""
-    return value if isinstance(parameter, Float | Int) else parameter.grid().index(value)
+def _told(space: Space, config: Config) -> dict[str, Any]:
+    """Return what Optuna suggests where it means this config."""
+    active = {name: parameter for name, parameter in space.parameters.items() if name in config}
+    return {
+        name: config[name] if isinstance(parameter, Float | Int) else parameter.grid().index(config[name])
+        for name, parameter in active.items()
+    }

@@ -110,6 +110,7 @@ class Plan:
     unit: Unit
     lines: tuple[str, ...] = ()  # for people: rungs, rounds, grid sizes
     expected: int | None = None  # of the budget; None where no one can tell, or all of it
+    initial: int | None = None  # of the trials: those whose configs are not bred of others'; None where all are
 
 
 class Strategy(Protocol):

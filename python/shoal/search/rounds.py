@@ -47,7 +47,7 @@ class Rounds(Tracker):
         first = self._first + len(self._configs)
         last = min(first + free_rows, self._first + self._population)
         for trial in range(first, last):
-            self._configs[trial] = self._space.sample(keyed(self._seed, "sample", trial))
+            self._configs[trial] = self._space.initial(trial, keyed(self._seed, "sample", trial))
         return [Start(trial, self._configs[trial], self._target) for trial in range(first, last)]
 
     def _decide(self, report: Report) -> Iterable[Order]:

@@ -72,7 +72,7 @@ class _RandomConfigs(_Fixed):
     seed: int
 
     def propose(self, trial: int) -> Config:
-        return self.space.sample(keyed(self.seed, "sample", trial))
+        return self.space.initial(trial, keyed(self.seed, "sample", trial))
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,8 @@ class GridSampler(Sampler):
 
     def bind(self, space: Space, seed: int, trials: int) -> Proposals:  # noqa: ARG002  nothing is drawn
         """Return the grid, of which ``trials`` may be no more than there are."""
+        if space.begin_with:
+            raise ValueError("space.begin_with: must be empty for a grid, which tries its own configs, all of them")
         grid = self._configs(space)
         if trials > grid.size:
             raise ValueError(f"trials: must be at most the grid's {grid.size} configs, got {trials}")
@@ -166,7 +168,7 @@ class SobolSampler(Sampler):
         dimensions = max(1, len(space.parameters))
         sequence = qmc.Sobol(dimensions, scramble=self.scramble, rng=keyed(seed, "sobol"))
         power = math.ceil(math.log2(max(1, trials)))
-        configs: list[Config] = []
+        configs = [*space.begin_with]
         while len(configs) < trials:
             if sequence.num_generated > _MOST * trials:
                 raise ValueError(f"space.forbidden: leaves fewer than {trials} of {sequence.num_generated:,} points")

@@ -48,10 +48,13 @@ class Space:
         values: Name -> `Float`, `Int`, `Choice`, `Ordinal`, `Bool`, or a plain value. Their order is kept.
         forbidden: Combinations, each of parameters -> lists of their values. Conditions and combinations may name any
             parameter but a `Float`.
+        begin_with: Configs that a search tries first, in this order, and then others: no more than the trials that it
+            begins before it knows anything. Each has a value for every active parameter. A grid has none.
     """
 
     values: Mapping[str, Any]
     forbidden: Sequence[Clause] = ()
+    begin_with: Sequence[Config] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.values, Mapping):
@@ -63,13 +66,15 @@ class Space:
             name: value if isinstance(value, Parameter) else plain(f"space.{name}", value)
             for name, value in self.values.items()
         }
-        if "forbidden" in values:
-            raise ValueError(f"space.forbidden: is where the combinations stand, got {values['forbidden']!r}")
+        for name, what in (("forbidden", "the combinations"), ("begin_with", "the configs")):
+            if name in values:
+                raise ValueError(f"space.{name}: is where {what} stand, got {values[name]!r}")
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "forbidden", read_forbidden(self.forbidden, self.parameters))
         rng = np.random.default_rng(0)
         if not any(self.allows(self._drawn(rng)) for _ in range(_PROBES)):
             raise ValueError(f"space.forbidden: leaves none of {_PROBES:,} random configs")
+        object.__setattr__(self, "begin_with", self._checked(self.begin_with))
 
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
@@ -124,6 +129,10 @@ class Space:
             if self.allows(config):
                 return config
         raise ValueError(f"space.forbidden: leaves none of {_TRIES:,} random configs")
+
+    def initial(self, number: int, rng: np.random.Generator) -> Config:
+        """Return the config of the ``number``-th trial that a search begins: of ``begin_with``, or else drawn."""
+        return dict(self.begin_with[number]) if number < len(self.begin_with) else self.sample(rng)
 
     def to_unit(self, config: Mapping[str, Any]) -> NDArray[np.float64]:
         """Return the (D,) positions in the unit cube of the D parameters' values."""
@@ -208,25 +217,26 @@ class Space:
             for name, value in self.values.items()
         }
         forbidden = [{name: jsonable(values) for name, values in clause.items()} for clause in self.forbidden]
-        return table | ({"forbidden": forbidden} if forbidden else {})
+        first = [{name: jsonable(value) for name, value in config.items()} for config in self.begin_with]
+        return table | ({"forbidden": forbidden} if forbidden else {}) | ({"begin_with": first} if first else {})
 
     @classmethod
     def from_description(cls, description: Mapping[str, Any], place: str = "space") -> Space:
         """Read what `describe` wrote, or the space of a study file.
 
         A parameter is a table, ``{low, high, log, type}`` with the type "float" (default) or "int", ``{choice}``,
-        ``{ordinal}`` or ``{bool}``, each with its condition ``when`` or without. ``forbidden`` is a list of tables. All
-        else is a constant. Errors name ``place`` and what is in it:
+        ``{ordinal}`` or ``{bool}``, each with its condition ``when`` or without. ``forbidden`` and ``begin_with``
+        are lists of tables. All else is a constant. Errors name ``place`` and what is in it:
         ``space.lr.low: must be > 0 on a log scale, got 0``.
         """
         if not isinstance(description, Mapping):
             raise ValueError(f"{place}: must be a table, got {description!r}")
         values = {}
         for name, value in description.items():
-            if name != "forbidden":
+            if name not in ("forbidden", "begin_with"):
                 read = read_parameter if isinstance(value, Mapping) else plain
                 values[name] = read(f"{place}.{name}", value)
-        return cls(values, description.get("forbidden", ()))
+        return cls(values, description.get("forbidden", ()), description.get("begin_with", ()))
 
     @classmethod
     def from_configspace(cls, configspace: Any) -> Space:
@@ -275,6 +285,19 @@ class Space:
     def _order(self) -> dict[str, Parameter]:
         """The parameters, those of a condition before those that have it."""
         return {name: self.parameters[name] for name in parents_first(self.parameters)}
+
+    def _checked(self, configs: Any) -> tuple[Config, ...]:
+        if not isinstance(configs, list | tuple):
+            raise ValueError(f"space.begin_with: must be a list of configs, got {configs!r}")
+        checked = []
+        for place, config in enumerate(configs):
+            if not isinstance(config, Mapping):
+                raise ValueError(f"space.begin_with[{place}]: must map names to values, got {config!r}")
+            try:
+                checked.append(self.check(config))
+            except ValueError as error:
+                raise ValueError(f"space.begin_with[{place}].{error}") from None
+        return tuple(checked)
 
     def _whole(self, chosen: Config) -> Config:
         """Return the values of active parameters with the constants, in the space's order."""

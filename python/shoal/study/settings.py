@@ -57,7 +57,7 @@ class Settings:
         try:
             return self.strategy.bind(self.space, self.seed)
         except ValueError as error:
-            raise ValueError(f"strategy.{error}") from None
+            raise ValueError(f"{error}" if f"{error}".startswith("space.") else f"strategy.{error}") from None
 
     def supervised(self, ranks: int) -> bool:
         """Tell whether rank 0 alone decides."""

@@ -196,10 +196,11 @@ class Study:
 
         To know how long, some random configs are trained for about a second, and forgotten.
         """
-        plan, rows = self.plan, self._setup.rows
+        plan, rows, given = self.plan, self._setup.rows, len(self._settings.space.begin_with)
         lines = (
             *plan.lines,
             f"{plan.trials:,} trials, {rows:,} at a time; at most {plan.budget:,} {plan.unit} in all",
+            *([f"before all others those of space.begin_with: {given:,}"] if given else []),
             *self._task.footprint(self._settings.space),
             *self._cost(rows),
         )
