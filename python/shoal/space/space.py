@@ -29,6 +29,7 @@ def is_hot(name: str) -> bool:
     return name in HOT or name.startswith("dropout")
 
 
+_LISTS = ("forbidden", "begin_with")  # what a description has beside the values
 _PROBES, _TRIES = 1_000, 10_000  # draws of which one must be allowed: of a new space, of every config
 
 
@@ -66,9 +67,9 @@ class Space:
             name: value if isinstance(value, Parameter) else plain(f"space.{name}", value)
             for name, value in self.values.items()
         }
-        for name, what in (("forbidden", "the combinations"), ("begin_with", "the configs")):
+        for name in _LISTS:
             if name in values:
-                raise ValueError(f"space.{name}: is where {what} stand, got {values[name]!r}")
+                raise ValueError(f"space.{name}: must not be a name in it; say Space(values, {name}=...)")
         object.__setattr__(self, "values", values)
         object.__setattr__(self, "forbidden", read_forbidden(self.forbidden, self.parameters))
         rng = np.random.default_rng(0)
@@ -233,7 +234,7 @@ class Space:
             raise ValueError(f"{place}: must be a table, got {description!r}")
         values = {}
         for name, value in description.items():
-            if name not in ("forbidden", "begin_with"):
+            if name not in _LISTS:
                 read = read_parameter if isinstance(value, Mapping) else plain
                 values[name] = read(f"{place}.{name}", value)
         return cls(values, description.get("forbidden", ()), description.get("begin_with", ()))
