@@ -1,7 +1,8 @@
 """The command line, ``shoal COMMAND``: demo, run, resume, replay, report, simulate and devices.
 
-Bad input ends with one line, ``place: rule, got value``, and exit code 2. An error of any other kind is a bug of ours
-or of a user's function, and keeps its traceback. Commands import what they need, so that ``shoal --help`` is quick.
+Bad input ends with one line, ``place: rule, got value``, and exit code 2, and so does what does not fit into memory.
+An error of any other kind is a bug of ours or of a user's function, and keeps its traceback. Commands import what they
+need, so that ``shoal --help`` is quick.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     try:
         code = app(arguments, prog_name="shoal", standalone_mode=False)
-    except (ValueError, ShoalError) as error:
-        _fail(str(error))
+    except (ValueError, ShoalError, MemoryError) as error:
+        _fail(str(error) or "out of memory")
     except OSError as error:
         if error.filename is None:
             raise

@@ -199,6 +199,16 @@ def test_bad_input_is_one_line_and_exit_code_2(study, tmp_path, arguments, messa
     assert [path.name for path in tmp_path.iterdir()] == ["study.toml"]  # nothing was begun
 
 
+def test_too_large_a_network_is_one_line_too(study, tmp_path):
+    study(epochs=2)
+    path = tmp_path / "study.toml"
+    path.write_text(path.read_text().replace('"width"}', '"width"}, {dense = 16777216}, {dense = 16777216}'))
+    result = shoal("run", "study.toml", directory=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("members: 0 of 1 fit into memory: out of memory: ")
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+
+
 def test_a_study_of_a_script_says_how_to_go_on(tmp_path):
     (tmp_path / "journal.jsonl").write_text('{"event":"study","format":1}\n')
     result = shoal("resume", tmp_path, directory=tmp_path)

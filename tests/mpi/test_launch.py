@@ -107,6 +107,17 @@ def test_bad_input_is_said_once(study):
 
 
 @needs_mpi
+def test_too_large_a_network_is_said_once(study):
+    directory = study()
+    layers = '"width"}, {dense = 16777216}, {dense = 16777216}'
+    (directory / "study.toml").write_text(STUDY.replace("EPOCHS", "4").replace('"width"}', layers, 1))
+    code, out, errors = finish(start(2, "-m", "shoal", "run", "study.toml", cwd=directory))
+    assert (code, out) == (2, "")
+    (line,) = errors.splitlines()
+    assert line.startswith("members: 0 of 1 fit into memory: out of memory: ")
+
+
+@needs_mpi
 def test_studies_that_differ(study):
     """Each rank has a file of its own, as where a node has an old copy."""
     directory = study()

@@ -235,7 +235,34 @@ def test_the_core_never_converts_an_array():
         _core.Dataset((7,), x, labels=labels + 3, outputs=3)
 
 
+HUGE = nn.Sequential([nn.Dense(2**24), nn.Dense(2**24)])
+
+
 def test_too_large_a_network_is_a_memory_error():
-    huge = nn.Sequential([nn.Dense(2**24), nn.Dense(2**24)])
-    with pytest.raises(MemoryError, match=r"members: 1 of 2 fit into memory; out of memory: \d+ bytes asked for"):
-        Population([TINY, huge], input_shape=(2**20,))
+    needs = r"out of memory: \d+ bytes asked for, \S+ has \d+: take"
+    with pytest.raises(MemoryError, match=f"members: 1 of 2 fit into memory: {needs} fewer or smaller networks"):
+        Population([TINY, HUGE], input_shape=(2**20,))
+    population = Population(TINY, input_shape=(7,))
+    before = blocks(population)
+    with pytest.raises(MemoryError, match=f"member 0: {needs} a smaller network"):
+        population.reset(0, network=HUGE)
+    assert (blocks(population), population.networks) == (before, (TINY,))
+    assert np.isfinite(population.train(LABELS, steps=1)).all()  # and it still works
+
+
+def test_too_large_a_batch_is_a_memory_error(monkeypatch):
+    population = Population(TINY, input_shape=(7,))
+
+    class Full:
+        """A core for whose activations there is no room."""
+
+        outputs = population._core.outputs
+
+        def fit(self, *arguments):
+            raise MemoryError("out of memory: 5 bytes asked for")
+
+    monkeypatch.setattr(population, "_core", Full())
+    with pytest.raises(
+        MemoryError, match=r"train: out of memory: 5 bytes asked for, \S+ has \d+: take smaller batches"
+    ):
+        population.train(LABELS, steps=1)

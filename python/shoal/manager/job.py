@@ -66,8 +66,8 @@ def _end(transport: Transport, comm: Any, error: BaseException) -> None:
 
 
 def _say(error: BaseException, *who: str) -> None:
-    if isinstance(error, ValueError | ShoalError):
-        print(*who, error, file=sys.stderr)
+    if isinstance(error, ValueError | ShoalError | MemoryError):
+        print(*who, str(error) or "out of memory", file=sys.stderr)
     elif not isinstance(error, SystemExit):
         print(*who, "".join(traceback.format_exception(error)), file=sys.stderr)
 
@@ -75,4 +75,4 @@ def _say(error: BaseException, *who: str) -> None:
 def _code(error: BaseException) -> int:
     if isinstance(error, SystemExit) and isinstance(error.code, int):
         return error.code
-    return 2 if isinstance(error, ValueError | ShoalError | OSError) else 1
+    return 2 if isinstance(error, ValueError | ShoalError | MemoryError | OSError) else 1

@@ -58,7 +58,7 @@ class Population:
     Raises:
         ValueError: An argument breaks its rule, or a network does not fit ``input_shape``; or a member, the engine.
         DeviceError: There is no such device, or it is too old.
-        MemoryError: The members do not fit into memory.
+        MemoryError: The members do not fit into memory; it says how many do.
     """
 
     def __init__(
@@ -112,7 +112,8 @@ class Population:
             engine=self._engine,
         )
         for p, (network, values, key) in enumerate(zip(self._networks, self._values, self._ids, strict=True)):
-            with _named(p), _counted(p, self.members):
+            fit = f"members: {p} of {self.members} fit into memory"
+            with _named(p), _needing(fit, self._device, "fewer or smaller networks"):
                 core.add(native.network(network), native.hyperparameters(values), key)
         self._core, self._shape = core, shape
         return core
@@ -208,7 +209,8 @@ class Population:
         counts = arguments.counts(steps, "steps", self.members) if epochs is None else self.steps_of(epochs, data)
         longest = max(int(counts.max(initial=0)), 1)
         every = longest if record is None else rules.integer(record, "record", low=1)
-        curves = core.fit(native.dataset(data), counts, every)
+        with _needing("train", self._device, "smaller batches, networks or data"):
+            curves = core.fit(native.dataset(data), counts, every)
         self._normalisation = (data.scale, data.shift)
         if record is not None:
             return curves
@@ -440,7 +442,7 @@ class Population:
         hot.check_names(given, self._optimizer)
         values = self._complete(p, layers, given)
         if self._core is not None:
-            with _named(p):
+            with _named(p), _needing(f"member {p}", self._device, "a smaller network"):
                 self._core.reset(p, native.network(layers), native.hyperparameters(values), key)
         self._networks[p], self._values[p], self._ids[p] = layers, values, key
 
@@ -590,8 +592,10 @@ def _named(member: int) -> Iterator[None]:
 
 
 @contextmanager
-def _counted(fit: int, members: int) -> Iterator[None]:
+def _needing(what: str, device: str, remedy: str) -> Iterator[None]:
+    # The core says how much it has asked for; it knows neither for what nor what would help.
     try:
         yield
     except MemoryError as error:
-        raise MemoryError(f"members: {fit} of {members} fit into memory; {error}") from None
+        there = next(each.memory for each in native.devices() if each.name == device)
+        raise MemoryError(f"{what}: {error}, {device} has {there}: take {remedy}") from None
