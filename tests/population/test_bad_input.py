@@ -6,6 +6,7 @@ from tests.population.samples import LARGE, TINY, blocks, labelled, regression
 
 import shoal
 from shoal import Population, data, nn
+from shoal.population import native
 
 DROPOUT = nn.Sequential([nn.Dropout(0.1), nn.Dense(3), nn.Dropout(0.2), nn.Dense(3)])
 
@@ -94,6 +95,16 @@ def test_the_constructor(arguments, message):
 def test_a_gpu_that_is_not_here():
     with pytest.raises(shoal.DeviceError, match=r"device: there is no 'cuda:99' here, only .*cpu"):
         Population(TINY, device="cuda:99")
+
+
+@pytest.mark.parametrize(("has_cuda", "why"), [(False, "has no CUDA: install"), (True, "no GPU was found, or its dr")])
+def test_where_there_is_no_gpu_it_says_what_may_be_missing(has_cuda, why, monkeypatch):
+    here = [device for device in shoal.devices() if device.name == "cpu"]
+    monkeypatch.setattr(native, "devices", lambda: here)
+    monkeypatch.setattr(native, "has_cuda", has_cuda)
+    with pytest.raises(shoal.DeviceError, match=f"device: there is no 'cuda' here, only cpu; .*{why}"):
+        Population(TINY, device="cuda")
+    assert Population(TINY, device="auto").device == "cpu"
 
 
 LABELS = labelled()

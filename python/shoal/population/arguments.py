@@ -61,9 +61,9 @@ def device(asked: str) -> str:
         gpus = [name for name in here if name != "cpu"]
         if asked == "cuda" and gpus:
             return gpus[0]
-        why = "; this build of shoal has no CUDA"
+        why = "; this build of shoal has no CUDA: install it where nvcc is found"
         if native.has_cuda:
-            why = "" if gpus else "; no GPU was found, or its driver is too old for the CUDA that shoal was built with"
+            why = "" if gpus else "; no GPU was found, or its driver is too old for shoal's CUDA: see nvidia-smi"
         raise DeviceError(f"device: there is no {asked!r} here, only {', '.join(here)}{why}")
     return rules.choice(asked, "device", ["auto", "cuda", *here])
 
