@@ -210,7 +210,13 @@ def test_a_study_runs(tmp_path):
     assert len(study.run(progress=False).trials) == 3
 
 
-def test_weights_are_shared_without_a_copy():
+needs_a_real_one = pytest.mark.skipif(
+    "emulated" in devices()[0].description, reason="other libraries have no emulated GPU"
+)
+
+
+@needs_a_real_one
+def test_weights_are_shared_with_cupy():
     gpu = Population(TINY, 1, device="cuda", input_shape=(7,))
     cupy = pytest.importorskip("cupy")
     weight = cupy.asarray(gpu.device_parameters(0)["dense1.weight"])
@@ -218,6 +224,27 @@ def test_weights_are_shared_without_a_copy():
     weight[...] = 2
     cupy.cuda.Device().synchronize()  # CuPy's stream is not the population's
     assert (gpu.parameters(0)["dense1.weight"] == 2).all()
+
+
+@needs_a_real_one
+def test_weights_are_shared_with_pytorch():
+    gpu = Population(TINY, 1, device="cuda", input_shape=(7,))
+    torch = pytest.importorskip("torch")
+    weight = torch.from_dlpack(gpu.device_parameters(0)["dense1.weight"])
+    np.testing.assert_array_equal(weight.cpu().numpy(), gpu.parameters(0)["dense1.weight"])
+    weight.fill_(2)
+    torch.cuda.synchronize()
+    assert (gpu.parameters(0)["dense1.weight"] == 2).all()
+
+
+@needs_a_real_one
+def test_jax_takes_weights_whose_rows_are_not_padded():
+    gpu = Population(TINY, 1, device="cuda", input_shape=(16,))
+    jax = pytest.importorskip("jax")
+    if jax.default_backend() != "gpu":
+        pytest.skip("JAX has no GPU here")
+    weight = jax.dlpack.from_dlpack(gpu.device_parameters(0)["dense1.weight"])
+    np.testing.assert_array_equal(weight, gpu.parameters(0)["dense1.weight"])
 
 
 def test_the_interface_describes_the_array():

@@ -460,6 +460,9 @@ class Population:
     def device_parameters(self, member: int) -> dict[str, native.DeviceArray]:
         """Return views of the weights in the GPU's memory, for CuPy, PyTorch and JAX to take without a copy.
 
+        Rows are padded to multiples of 16 floats, and JAX takes arrays without gaps only: biases, and weights of layers
+        of which an output reads a multiple of 16 inputs.
+
         Raises:
             ValueError: The population is on the CPU.
         """
