@@ -33,8 +33,9 @@ def test_everything_named_is_there():
 
 
 def test_devices():
-    (cpu,) = shoal.devices()
+    *gpus, cpu = shoal.devices()
     assert cpu.name == "cpu"
+    assert all(gpu.name.startswith("cuda:") for gpu in gpus)
     assert 1 <= cpu.cores <= (os.cpu_count() or 1)
     assert _core.instruction_sets()[-1] == "portable"
     assert "cpu" in repr(cpu)
