@@ -24,13 +24,13 @@ class Fails(Walk):
         return super().train(until)
 
 
-def break_rank(rank):
+def break_rank(rank, kind):
     """Break what no user has written."""
     train = RankedWorker.train
 
     def broken(self, targets):
         if MPI.COMM_WORLD.rank == rank:
-            raise ZeroDivisionError(f"on rank {rank}")
+            raise kind(f"on rank {rank}")
         return train(self, targets)
 
     RankedWorker.train = broken
@@ -65,8 +65,8 @@ if __name__ == "__main__":
         except StudyError as error:
             sys.stdout.write(str(error).partition("; its config")[0] + "\n")  # in one piece, beside other ranks
     else:
-        break_rank(1)
-        if how == "shoal":
+        break_rank(1, ValueError if how == "value" else ZeroDivisionError)
+        if how != "script":
             with job() as comm:
                 trainables(directory, rows=6).run(progress=False, comm=comm)
         trainables(directory, rows=6).run(progress=False, comm=MPI.COMM_WORLD)

@@ -160,12 +160,14 @@ def test_a_gpu_that_two_ranks_see(uuids, rank, holder, study):
 
 
 @needs_mpi
-@pytest.mark.parametrize("launch", ["shoal", "script"])
-def test_an_exception_of_one_rank_ends_the_job(launch, tmp_path):
+@pytest.mark.parametrize(
+    ("launch", "error"), [("shoal", "ZeroDivisionError"), ("value", "ValueError"), ("script", "ZeroDivisionError")]
+)
+def test_an_exception_of_one_rank_ends_the_job(launch, error, tmp_path):
     begun = time.monotonic()
     code, _, errors = finish(start(3, "-m", "tests.mpi.failing", launch, tmp_path), 30)
     assert code not in (0, None)
-    assert "ZeroDivisionError: on rank 1" in errors
+    assert f"{error}: on rank 1" in errors
     assert "Traceback" in errors
     assert time.monotonic() - begun < 20
 

@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import UnionType
 from typing import Any
 
 from shoal.errors import ShoalError, StudyError
@@ -55,18 +56,19 @@ def _world(rank: int, size: int | None) -> Any | None:
 
 def _end(transport: Transport, comm: Any, error: BaseException) -> None:
     if not transport.alike(_PATIENCE):
-        _say(error, f"rank {transport.rank}:")
+        _say(error, ShoalError | MemoryError, f"rank {transport.rank}:")  # a ValueError that no other has met is no bad input
         transport.abort(_code(error))
     if survives() and speaks(comm):
-        _say(error)
+        _say(error, ValueError | ShoalError | MemoryError)
     transport.leave(_code(error))
     finish()
     if transport.rank > 0:
         sys.exit(_code(error))
 
 
-def _say(error: BaseException, *who: str) -> None:
-    if isinstance(error, ValueError | ShoalError | MemoryError):
+def _say(error: BaseException, plain: UnionType, *who: str) -> None:
+    """Say what has happened, but where it is plain from the message, with a traceback."""
+    if isinstance(error, plain):
         print(*who, str(error) or "out of memory", file=sys.stderr)
     elif not isinstance(error, SystemExit):
         print(*who, "".join(traceback.format_exception(error)), file=sys.stderr)
