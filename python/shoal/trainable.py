@@ -50,8 +50,8 @@ class Trainable(Protocol):
         A metric that is not finite says that the model has diverged: it is not trained on.
         """
 
-    def save(self) -> Mapping[str, np.ndarray[Any, Any]]:
-        """Return the whole state as arrays of numbers, by name. They are copied."""
+    def save(self) -> Mapping[str, np.ndarray[Any, Any] | bytes]:
+        """Return the whole state by name: arrays of numbers, or bytes, which are loaded as uint8. They are copied."""
 
     def load(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Take over a state that ``save`` returned, for this trial or for the one it inherits from; after ``setup``.

@@ -1,5 +1,7 @@
 """A user's own trainables."""
 
+import pickle
+
 import numpy as np
 import pytest
 from tests.manager.toys import Walk, trainables, weights
@@ -126,6 +128,27 @@ def test_what_save_returns_is_checked(saved):
 
     with pytest.raises(StudyError, match=r"trial 0, save\(\): TypeError: x: must be a NumPy array of numbers"):
         trainables(factory=Odd).run(progress=False)
+
+
+def test_bytes_are_loaded_as_an_array_of_them(tmp_path):
+    """As what pickles a model returns them; through inheritance and a snapshot."""
+
+    class Pickled(Walk):
+        def save(self):
+            return {"all": pickle.dumps(super().save()), "nothing": b""}
+
+        def load(self, arrays):
+            assert len(arrays["nothing"]) == 0
+            super().load(pickle.loads(arrays["all"].tobytes()))
+
+    def stop(record, stats):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainables(tmp_path, factory=Pickled).run(progress=stop)
+    result = trainables(tmp_path, factory=Pickled).run(progress=False)
+    assert any(trial.parents for trial in result.trials)
+    assert repr(result.trials) == repr(trainables().run(progress=False).trials)
 
 
 def test_names_of_arrays_are_text():

@@ -180,12 +180,13 @@ def _metrics(returned: Any) -> Metrics:
 
 
 def _own(state: Mapping[str, Any]) -> State:
-    """Return copies of arrays that a snapshot can hold."""
+    """Return copies as arrays that a snapshot can hold."""
     copies: State = {}
-    for name, array in state.items():
+    for name, given in state.items():
+        array = np.frombuffer(given, np.uint8) if isinstance(given, bytes) else given
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
             kind = f"an array of {array.dtype}" if isinstance(array, np.ndarray) else repr(array)
-            raise TypeError(f"{name}: must be a NumPy array of numbers or booleans, got {kind}")
+            raise TypeError(f"{name}: must be a NumPy array of numbers or booleans, or bytes, got {kind}")
         if not isinstance(name, str):
             raise TypeError(f"{name!r}: names of arrays must be text")
         copies[name] = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
