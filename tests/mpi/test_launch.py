@@ -176,7 +176,7 @@ def test_an_exception_of_one_rank_ends_the_job(launch, error, tmp_path):
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("trainable", "trial 4, train(until=60): ValueError: no"),
+        ("trainable", f"rank 1 on {platform.node()}: trial 4, train(until=60): ValueError: no"),
         ("metric", "rank 1 has decided otherwise than rank 0: a sampler or a metric of your own must return the same"),
         ("disk", f"rank 1 on {platform.node()}: [Errno 28] No space left on device; all ranks must share /"),
     ],

@@ -27,7 +27,7 @@ from shoal.manager.interrupts import Aside
 from shoal.manager.messages import Call, Dismissal, Orders, Parcel, Place, Places, Ready, Trained
 from shoal.manager.rankedstore import RankedStore
 from shoal.manager.snapshot import Snapshot, State
-from shoal.manager.transport import Message, Transport
+from shoal.manager.transport import Message, Transport, located
 from shoal.manager.waiting import until
 from shoal.manager.worker import LocalWorker
 from shoal.search.protocol import Config
@@ -165,7 +165,7 @@ class Follower:
                 self._report()
         except StudyError as error:  # of a user's code
             self._failed = True
-            self._transport.post(0, error)
+            self._transport.post(0, located(self._transport, error))
         if self._failed:  # rank 0 will end the study
             self._calls.clear()
         return done

@@ -21,7 +21,7 @@ from shoal.manager.held import Held, deliver, held
 from shoal.manager.record import Layers, Metrics
 from shoal.manager.snapshot import State
 from shoal.manager.timesheet import Timesheet
-from shoal.manager.transport import Transport
+from shoal.manager.transport import Transport, located
 from shoal.manager.worker import LocalWorker
 from shoal.population.room import Room, host
 from shoal.search.protocol import Config
@@ -208,7 +208,7 @@ class RankedWorker:
         try:
             outcome: _T | StudyError = call()
         except StudyError as error:
-            outcome = error
+            outcome = located(self._transport, error)
         outcomes = self._transport.gather(outcome)
         if isinstance(outcome, StudyError):
             raise outcome  # itself, for it knows its cause

@@ -276,6 +276,13 @@ class Ranks:
         self._comm.Free()
 
 
+def located(transport: Transport, error: StudyError) -> StudyError:
+    """Return an error of this rank for all ranks: it says which one and where, for the machine may be the reason."""
+    told = StudyError(f"rank {transport.rank} on {transport.node}: {error}")
+    told.__cause__ = error
+    return told
+
+
 def asked() -> bool:
     """Tell whether the process was started as ``python -m mpi4py``, or has taken to MPI by itself."""
     return "mpi4py" in sys.modules
