@@ -1,4 +1,4 @@
-"""``shoal run`` on ranks whose study files differ in the seed: ``python -m tests.mpi.differing DIRECTORY``."""
+"""``shoal run`` on ranks that differ: ``python -m tests.mpi.differing WHAT DIRECTORY``, in the seed or the version."""
 
 import sys
 from pathlib import Path
@@ -6,10 +6,13 @@ from pathlib import Path
 from mpi4py import MPI
 
 from shoal.cli import main
+from shoal.study import setup
 
 if __name__ == "__main__":
-    directory, rank = Path(sys.argv[1]), MPI.COMM_WORLD.rank
+    what, directory, rank = sys.argv[1], Path(sys.argv[2]), MPI.COMM_WORLD.rank
     path = directory / str(rank) / "study.toml"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(f"seed = {rank}\n" + (directory / "study.toml").read_text())
+    path.write_text(f"seed = {rank if what == 'seed' else 0}\n" + (directory / "study.toml").read_text())
+    if what == "version":
+        setup.__version__ = f"0.1.{rank}"
     main(["run", str(path), "--directory", str(directory / "run")])

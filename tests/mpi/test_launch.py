@@ -118,12 +118,18 @@ def test_too_large_a_network_is_said_once(study):
 
 
 @needs_mpi
-def test_studies_that_differ(study):
-    """Each rank has a file of its own, as where a node has an old copy."""
-    directory = study()
-    code, out, errors = finish(start(2, "-m", "tests.mpi.differing", directory))
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("seed", "seed is 1 there and 0 here; data.train.digest is "),
+        ("version", "version is '0.1.1' there and '0.1.0' here\n"),
+    ],
+)
+def test_studies_that_differ(what, said, study):
+    """Each rank has a file of its own, as where a node has an old copy; or another shoal."""
+    code, out, errors = finish(start(2, "-m", "tests.mpi.differing", what, study()))
     assert (code, out) == (2, "")
-    assert errors.startswith("rank 1 has another study than rank 0: seed is 1 there and 0 here; data.train.digest is ")
+    assert errors.startswith(f"rank 1 has another study than rank 0: {said}")
     assert len(errors.splitlines()) == 1
 
 

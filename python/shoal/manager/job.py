@@ -11,7 +11,6 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import UnionType
 from typing import Any
 
 from shoal.errors import ShoalError, StudyError
@@ -56,17 +55,18 @@ def _world(rank: int, size: int | None) -> Any | None:
 
 def _end(transport: Transport, comm: Any, error: BaseException) -> None:
     if not transport.alike(_PATIENCE):
-        _say(error, ShoalError | MemoryError, f"rank {transport.rank}:")  # a ValueError that no other has met is no bad input
+        # A ValueError that no other rank has met is no bad input.
+        _say(error, (ShoalError, MemoryError), f"rank {transport.rank}:")
         transport.abort(_code(error))
     if survives() and speaks(comm):
-        _say(error, ValueError | ShoalError | MemoryError)
+        _say(error, (ValueError, ShoalError, MemoryError))
     transport.leave(_code(error))
     finish()
     if transport.rank > 0:
         sys.exit(_code(error))
 
 
-def _say(error: BaseException, plain: UnionType, *who: str) -> None:
+def _say(error: BaseException, plain: tuple[type[BaseException], ...], *who: str) -> None:
     """Say what has happened, but where it is plain from the message, with a traceback."""
     if isinstance(error, plain):
         print(*who, str(error) or "out of memory", file=sys.stderr)
