@@ -28,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import machine
 import numpy as np
@@ -38,9 +38,7 @@ from nets import NETS
 import shoal
 from shoal import nn, search
 from shoal.search.curves import Floats
-from shoal.search.lcm import Matching
-from shoal.search.protocol import Strategy
-from shoal.space import Config, Float, Int, Ordinal, Space
+from shoal.space import Config, Float, Int, Ordinal
 
 BATCHES = [32, 64, 96, 144, 192, 288, 376, 512]
 SPACE = {
@@ -81,18 +79,6 @@ SETTINGS: dict[str, Any] = {
 LOOKS = (0.02, 0.05, 0.12, 0.35)  # shares of a trial's length: its checkpoints, and the points of its curve
 
 
-class Kept(search.LCM):
-    """LCM whose strategies can be looked at: a study shows what happened, but no audits."""
-
-    bound: ClassVar[list[Matching]] = []
-
-    def _bind(self, space: Space, seed: int) -> Strategy:
-        strategy = super()._bind(space, seed)
-        assert isinstance(strategy, Matching)
-        self.bound.append(strategy)
-        return strategy
-
-
 def steps_per_epoch(samples: int, config: Config) -> int:
     """Return how many batches a pass has, the last of which may be short."""
     return -(-samples // int(config["batch_size"]))
@@ -103,13 +89,13 @@ def length(samples: int, config: Config) -> int:
     return int(config["epochs"]) * steps_per_epoch(samples, config)
 
 
-def strategy(name: str, trials: int, samples: int) -> Kept:
+def strategy(name: str, trials: int, samples: int) -> search.LCM:
     """Return random search, which is LCM that looks at nobody, or LCM with a sampler."""
     how: dict[str, Any] = {"steps": 6 * -(-samples // min(BATCHES)), "length": partial(length, samples)}
     if name == "random":
-        return Kept(trials, split=1, checkpoints=[], points=[], **how)
+        return search.LCM(trials, split=1, checkpoints=[], points=[], **how)
     looks = [round(share * how["steps"]) for share in LOOKS]
-    return Kept(trials, checkpoints=looks, points=looks, sampler=SAMPLERS[name], **SETTINGS, **how)
+    return search.LCM(trials, checkpoints=looks, points=looks, sampler=SAMPLERS[name], **SETTINGS, **how)
 
 
 @dataclass(frozen=True)
@@ -131,17 +117,6 @@ def trained(samples: int, trial: shoal.manager.Trial) -> int:
     return epochs * samples + steps * int(trial.config["batch_size"])
 
 
-def regret(audited: Mapping[int, float], best: Sequence[float]) -> float:
-    """Return what stopping the audited trials would have cost.
-
-    Args:
-        audited: The accuracies of the audited trials, by trial.
-        best: Of every trial, its best accuracy.
-    """
-    others = [accuracy for trial, accuracy in enumerate(best) if trial not in audited]
-    return max([0.0, *(accuracy - max(others) for accuracy in audited.values())])
-
-
 def run(net: str, name: str, seed: int, options: argparse.Namespace) -> Run:
     """Run one study."""
     train, test = options.data[net]
@@ -161,16 +136,15 @@ def run(net: str, name: str, seed: int, options: argparse.Namespace) -> Run:
     begun = time.perf_counter()
     result = study.run(progress=False)
     seconds = time.perf_counter() - begun
-    best = [max((metrics["accuracy"] for _, metrics in trial.curve), default=0.0) for trial in result.trials]
-    audits = {audit.trial: best[audit.trial] for audit in Kept.bound[-1].audits}
+    audits = len(result.record.audits)
     return Run(
         seconds,
         sum(trained(len(train), trial) for trial in result.trials),
         result.best.score,
         float(result.best.model.evaluate(test)["accuracy"][0]),
         sum(trial.why.startswith("would end") for trial in result.trials) / len(result.trials),
-        len(audits),
-        regret(audits, best),
+        audits,
+        result.record.audit_regret if audits else 0.0,
     )
 
 

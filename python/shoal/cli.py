@@ -267,6 +267,8 @@ def _tell(result: Result, test: Dataset) -> None:
         typer.echo(f"trained with:\n{tables.lines(schedule)}")
     if (front := tables.front(summary)) is not None:
         typer.echo(f"the front, {len(front.rows)} networks:\n{tables.lines(front)}")
+    if words := tables.audits(summary):
+        typer.echo(words)
     typer.echo(f"report: {page}")
 
 

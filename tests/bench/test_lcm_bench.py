@@ -46,12 +46,6 @@ def test_searches_train_for_real(net):
     assert matching.samples < plain.samples
 
 
-def test_an_audit_costs_what_it_beats_all_others_by():
-    assert lcm.regret({}, [0.5, 0.9]) == 0
-    assert lcm.regret({0: 0.5}, [0.5, 0.9]) == 0
-    assert lcm.regret({1: 0.9, 2: 0.7}, [0.5, 0.9, 0.7]) == pytest.approx(0.4)
-
-
 def test_a_row_holds_each_repeat_against_its_own_random_search():
     randoms = [run(0.9, seconds=10.0, samples=600), run(0.8, seconds=30.0, samples=900)]
     runs = [run(0.9, samples=100), run(0.7, samples=200)]

@@ -8,7 +8,7 @@ from shoal.errors import StudyError
 from shoal.manager import StudyRecord
 from shoal.manager.journal import encode
 from shoal.manager.replay import order_events
-from shoal.search.protocol import Inherit, Pause, Resume, Set, Start, Stop
+from shoal.search.protocol import AUDITED, Inherit, Pause, Resume, Set, Start, Stop
 
 HEADER = {"event": "study", "format": 1, "metric": "loss", "mode": "min", "unit": "steps"}
 
@@ -61,6 +61,26 @@ def test_the_reason_of_a_stop_is_its_status(why, status):
     give(study, Start(0, {}, 10))
     give(study, Stop(0, why))
     assert (study.trials[0].status, study.running) == (status, {})
+
+
+def test_audited_trials_show_what_stopping_costs():
+    """Trial 1 was the best before it would have been stopped, trial 2 came to more after that than any other."""
+    study = record()
+    give(study, *(Start(trial, {}, 10) for trial in range(3)))
+    for trial, score in enumerate((1.0, 0.5, 3.0)):
+        report(study, trial, 10, score)
+    assert (study.audits, math.isnan(study.audit_regret)) == ([], True)
+    why = f"{AUDITED}: would end at 4, as a curve like it"
+    give(study, Resume(0, 20), Resume(1, 20, why), Resume(2, 20, why))
+    assert [trial.audited for trial in study.trials.values()] == [None, 10, 10]
+    assert study.audit_regret == 0
+    for trial, score in enumerate((0.75, math.nan, 0.75)):
+        report(study, trial, 20, score)
+    assert study.audit_regret == 0
+    give(study, Resume(2, 30))
+    report(study, 2, 30, 0.125)
+    assert [trial.id for trial in study.audits] == [1, 2]
+    assert study.audit_regret == 0.375
 
 
 def test_an_heir_has_its_donors_past():

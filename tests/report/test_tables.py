@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from tests.report.conftest import header
+from tests.report.conftest import header, order
 
 from shoal import report
 from shoal.manager.record import StudyRecord
 from shoal.report import Summary
-from shoal.report.tables import config, schedule, structures, trials
+from shoal.report.tables import audits, config, schedule, structures, trials
 
 
 def test_the_best_trials_come_first_and_diverged_ones_last(journal, pbt_events):
@@ -78,6 +78,24 @@ def test_where_no_structure_changes_no_layers_are_spoken_of(journal, pbt_events)
     assert structures(summary) == ""
     assert "fresh layers" not in trials(summary).header + schedule(summary).header
     assert "the structure changed" not in report.write(directory).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("skill", "words"), [(0.9, "0.15 of validation accuracy"), (0.7, "nothing")])
+def test_the_page_says_what_stopping_has_cost(journal, skill, words):
+    """Of two trials that would have been stopped at epoch 2, the better one comes to ``skill`` at epoch 4."""
+    events = [header("LCM")]
+    for trial, accuracies in enumerate(((0.75, 0.5), (0.25, skill), (0.25, 0.125))):
+        events.append(order("start", trial, "new", config={}, until=2, progress=0))
+        for progress, accuracy in zip((2, 4), accuracies, strict=True):
+            found = {"progress": progress, "score": -accuracy, "metrics": {"accuracy": accuracy}}
+            events.append({"event": "report", "trial": trial, **found})
+            why = "audited: would end at 4, as a curve like it" if trial else "continue"
+            events.append(order("resume", trial, why, until=4, progress=2))
+        events[-1] = order("stop", trial, "completed", progress=4)
+    directory = journal(events)
+    told = f"2 trials that would have been stopped trained on: to stop would have cost {words}."
+    assert audits(Summary(StudyRecord.read(directory), {})) == told
+    assert f"The best 3 of 3, by their last report. {told}" in report.write(directory).read_text(encoding="utf-8")
 
 
 def test_the_page_has_the_trials(journal, random_events):

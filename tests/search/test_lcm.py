@@ -80,6 +80,7 @@ def test_audited_trials_show_what_stopping_costs() -> None:
     strategy, result = ran(search, score)
     (audit,) = strategy.audits
     assert (audit.trial, audit.progress, audit.foretold, audit.score) == (3, 2, 4.0, 0.5)
+    assert Resume(3, 3, "audited: would end at 4, as a curve like it") in result.trials[3].orders
     assert result.trials[3].stopped == "completed"
     assert strategy.best == 3
 

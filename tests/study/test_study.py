@@ -1,6 +1,7 @@
 """What a user writes and gets."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from tests.study.studies import SPACE, TEST, VALID, study
 import shoal
 from shoal import nn, search
 from shoal.errors import StudyError
+from shoal.manager import StudyRecord
 from shoal.merit import COSTS
 from shoal.space import Bool, Float, Int, Space
 
@@ -46,6 +48,20 @@ def test_what_sets_a_trials_length_is_no_business_of_the_network(length):
     assert result.record.spent < strategy.bind(SPACE | {"epochs": 4}).plan().budget
     with pytest.raises(ValueError, match=r"^strategy\.length: must be in the space, .* got 'epoch'"):
         study(space=SPACE | {"epochs": Int(2, 4)}, strategy=search.LCM(6, epochs=4, length="epoch"))
+
+
+def test_audits_are_in_the_record_and_in_the_journal(tmp_path):
+    """The first of them is stopped where it is audited by a study that audits nobody."""
+    how = {"strategy": search.LCM(12, epochs=8, split=0.25, stop=0.7, spare=0, audit=1.0), "rows": 1}
+    record = study(**how, directory=tmp_path).run(progress=False).record
+    assert len(record.audits) > 1
+    assert {trial.status for trial in record.trials.values()} <= {"completed", "diverged"}
+    assert record.audit_regret >= 0
+    first, read = record.audits[0], StudyRecord.read(tmp_path)
+    assert (read.audits[0], len(read.audits)) == (first, len(record.audits))
+    assert read.audit_regret == record.audit_regret
+    stopped = study(**how | {"strategy": replace(how["strategy"], audit=0.0)}).run(progress=False).record
+    assert (stopped.trials[first.id].status, stopped.trials[first.id].progress) == ("stopped", first.audited)
 
 
 def test_augmentation_is_hot_and_no_business_of_the_network():

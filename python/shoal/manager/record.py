@@ -39,7 +39,7 @@ from typing import Any, Literal, TypeAlias
 from shoal.errors import StudyError
 from shoal.manager.journal import Event, journal_path, read_journal
 from shoal.merit import Objective, read_objectives
-from shoal.search.protocol import Config, Report
+from shoal.search.protocol import AUDITED, Config, Report
 from shoal.search.ranking import extended
 
 FORMAT = 1
@@ -115,12 +115,17 @@ class Trial:
     since: int = 0  # the progress at which its present training began
     status: Status = "running"
     why: str = ""  # the last order's reason
+    audited: int | None = None  # the progress at which it would have been stopped, but was trained on to see
     diverged: bool = False  # its last report was not finite, and it has inherited nothing since
 
     @property
     def alive(self) -> bool:
         """It may still be trained, so its state is kept."""
         return self.status in ("running", "waiting", "paused")
+
+    def owes(self, report: Report) -> bool:
+        """Tell whether it is to an audit that a report of this trial was made."""
+        return self.audited is not None and report.progress > self.audited
 
     @property
     def config(self) -> Config:
@@ -212,6 +217,24 @@ class StudyRecord:
         """How far the best trial was when it reported its best score."""
         return 0 if self.best_report is None else self.best_report.progress
 
+    @property
+    def audits(self) -> list[Trial]:
+        """The trials that would have been stopped, and were trained on so that the cost is known."""
+        return [trial for trial in self.trials.values() if trial.audited is not None]
+
+    @property
+    def audit_regret(self) -> float:
+        """What stopping the audited trials would have cost; nan where there is none.
+
+        It is by how much the best score that is owed to the audits is better than all others, 0 where it is not.
+        """
+        if not self.audits:
+            return math.nan
+        reports = [(trial, report) for trial in self.trials.values() for report in trial.reports if not report.diverged]
+        others = [report.score for trial, report in reports if not trial.owes(report)]
+        owed = [report.score for trial, report in reports if trial.owes(report)]
+        return max(0.0, min(others) - min(owed)) if owed else 0.0
+
     def figure(self, score: float) -> float:
         """Return a score as the user counts it: in the metric's own direction."""
         return self.objectives[0].figure(score)
@@ -294,6 +317,8 @@ class StudyRecord:
             self.trials[id] = Trial(id)
         trial = self.trials[id]
         trial.why = event["why"]
+        if kind == "resume" and trial.why.startswith(AUDITED):
+            trial.audited = trial.progress
         if "config" in event:
             donor = event.get("donor"), event.get("donor_changes", 0)
             before = trial.progress, len(trial.curve), len(trial.reports)

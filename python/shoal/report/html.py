@@ -90,7 +90,8 @@ def _trials(summary: Summary) -> Iterator[str]:
     table = tables.trials(summary)
     if table.rows:
         shown = f"{len(table.rows)} of {len(summary.record.trials)}, by their last report"
-        yield f'<h2>Trials</h2>\n<p class="quiet">The best {shown}.</p>\n<div class="many">{_table(table)}</div>'
+        words = escape(" ".join(filter(None, [f"The best {shown}.", tables.audits(summary)])))
+        yield f'<h2>Trials</h2>\n<p class="quiet">{words}</p>\n<div class="many">{_table(table)}</div>'
 
 
 def _picture(title: str, caption: str, figure: Any) -> str:

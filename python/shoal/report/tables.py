@@ -87,6 +87,16 @@ def structures(summary: Summary) -> str:
     return f"{how} were inherited, the others started fresh." if changed else ""
 
 
+def audits(summary: Summary) -> str:
+    """What stopping trials has cost, as far as some that would have been stopped show; nothing without such."""
+    record = summary.record
+    if not record.audits:
+        return ""
+    count, cost = len(record.audits), record.audit_regret
+    who = f"{count} {'trials' if count > 1 else 'trial'} that would have been stopped trained on"
+    return f"{who}: to stop would have cost {f'{cost:.4g} of {summary.label(0)}' if cost else 'nothing'}."
+
+
 def trials(summary: Summary, most: int = 20) -> Table:
     """The best trials by their last report, and what they were trained with in the end."""
     record, names = summary.record, [axis.name for axis in summary.axes]

@@ -14,7 +14,7 @@ import numpy as np
 from shoal.search.base import Search, one_unit, qualified
 from shoal.search.curves import DISTANCES, Distance, Library
 from shoal.search.keyed import keyed
-from shoal.search.protocol import Config, Order, Pause, Plan, Report, Resume, Start, Stop, Strategy, Unit
+from shoal.search.protocol import AUDITED, Config, Order, Pause, Plan, Report, Resume, Start, Stop, Strategy, Unit
 from shoal.search.sampler import Proposals, RandomSampler
 from shoal.search.samplers import SamplerLike, read_sampler
 from shoal.search.tracker import Tracker
@@ -42,7 +42,7 @@ class LCM(Search):
     - A trial that is trained to the end joins the library at once. A stopped one joins only if ``learn_from_stopped``,
       with the ending that was foretold.
     - Of would-be-stopped trials a fraction ``audit``, drawn by a trial's number, is trained on, so that what stopping
-      costs is known: see `Matching.audits`.
+      costs is known: the study's report says it, `shoal.manager.StudyRecord.audit_regret`.
     - A prediction is among the worst ``stop`` if more than ``1 - stop`` of the library's endings are better.
     - A trial that is ahead of most is not stopped, whatever is foretold (``spare``): where good configs are rare, the
       first library may have none, and every curve that is unlike it would be stopped with the rest.
@@ -268,12 +268,12 @@ class Matching(Tracker):
         if not self._is_audited(report.trial):
             return self._give_up(report, live, foretold)
         self._audited[report.trial] = (report.progress, foretold)
-        return self._go_on(report)
+        return self._go_on(report, f"{AUDITED}: {_like(foretold)}")
 
-    def _go_on(self, report: Report) -> Order:
+    def _go_on(self, report: Report, why: str = "continue") -> Order:
         self._observe(report, last=False)
         live = self._live[report.trial]
-        return Resume(report.trial, live.places[len(live.curve)])
+        return Resume(report.trial, live.places[len(live.curve)], why)
 
     def _condemned(self, curve: Sequence[float]) -> float | None:
         """Return the foretold ending if it is one to be stopped for."""
@@ -298,7 +298,7 @@ class Matching(Tracker):
         if self._search.learn_from_stopped:
             rest = [foretold] * (len(self._points) - len(live.curve))
             self._library.add(np.array([*live.curve, *rest]), foretold)
-        return self._end(report, f"would end at {foretold:.6g}, as a curve like it")
+        return self._end(report, _like(foretold))
 
     def _observe(self, report: Report, *, last: bool) -> None:
         """Tell the sampler, which compares scores at one progress, of the longest trial's point."""
@@ -311,3 +311,7 @@ class Matching(Tracker):
         self._founders -= report.trial < self._search.first
         self._audited.pop(report.trial, None)
         return Stop(report.trial, why)
+
+
+def _like(foretold: float) -> str:
+    return f"would end at {foretold:.6g}, as a curve like it"

@@ -21,6 +21,9 @@ from shoal.space import Config as Config
 
 Unit: TypeAlias = Literal["epochs", "steps"]
 
+#: How the ``why`` of a `Resume` begins whose trial would have been stopped, and trains on so that the cost is known.
+AUDITED = "audited"
+
 
 @dataclass(frozen=True)
 class Start:
