@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.search.simulator import Problem, simulate
+from tests.search.simulator import Problem, Score, simulate
+from tests.search.test_conformance import every_score
 
 from shoal.search import (
     ASHA,
@@ -25,7 +26,7 @@ from shoal.search import (
     SuccessiveHalving,
     TopK,
 )
-from shoal.search.protocol import Report, Start
+from shoal.search.protocol import Report, Start, rank_key
 from shoal.space import Choice, Float, Int, Space
 
 SPACE = Space({"lr": Float(1e-3, 1, log=True), "width": Int(1, 8), "kind": Choice(["a", "b"]), "fixed": 3})
@@ -59,21 +60,53 @@ SAMPLERS: dict[str, Any] = {
     "grid": {"name": "grid", "counts": {"lr": 3, "width": 4}},
     "sobol": SobolSampler(),
     "genetic": GeneticSampler(population=4),
-    "tpe": OptunaSampler(),
+    "tpe": OptunaSampler(settings={"n_startup_trials": 4}),
+    "gp": OptunaSampler("gp", {"n_startup_trials": 4}),
+    "cmaes": OptunaSampler("cmaes"),
+    "nsgaii": OptunaSampler("nsgaii", {"population_size": 4}),
     "own": Draws(),
 }
-LEARNS = ("genetic", "tpe")  # their configs depend on the reports
+LEARNS = ("genetic", "tpe", "gp", "cmaes", "nsgaii")  # their configs depend on the reports
+NEEDS = {"gp": "torch", "cmaes": "cmaes"}
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS.values(), ids=SCHEDULERS)
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_any_sampler_with_any_scheduler(scheduler: Any, name: str) -> None:
-    sampler = SAMPLERS[name]
-    strategy = scheduler(sampler).bind(SPACE, seed=4)
-    result = simulate(strategy, SPACE, Problem(lambda trial, progress: trial / progress), rows=3)
-    assert len(result.trials) == strategy.plan().trials
+@pytest.fixture(params=SAMPLERS)
+def name(request: pytest.FixtureRequest) -> str:
+    if request.param in NEEDS:
+        pytest.importorskip(NEEDS[request.param])
+    return str(request.param)
+
+
+every_scheduler = pytest.mark.parametrize("scheduler", SCHEDULERS.values(), ids=SCHEDULERS)
+
+
+@every_scheduler
+@every_score
+def test_any_sampler_with_any_scheduler(scheduler: Any, name: str, score: Score) -> None:
+    """The contract of `test_conformance`, and that the strategy can be brought to any moment of its run again."""
+    which = scheduler(SAMPLERS[name])
+    strategy, again = which.bind(SPACE, seed=4), which.bind(SPACE, seed=4)
+    result = simulate(strategy, SPACE, Problem(score), rows=3, arrival=2)
+    plan = strategy.plan()
+    assert plan == again.plan()
+    assert len(result.trials) == plan.trials
+    assert result.spent <= plan.budget
+    finite = [report for report in result.reports if not report.diverged]
+    assert strategy.best == (min(finite, key=rank_key).trial if finite else None)
+    last = {report.trial: report for report in result.reports}
+    for number, trial in result.trials.items():
+        assert trial.stopped
+        assert (trial.stopped == "diverged") is last[number].diverged
+    for call, answer in zip(result.calls, result.answers, strict=True):
+        assert (again.ask(call) if isinstance(call, int) else again.tell(call)) == answer
+
+
+@every_scheduler
+def test_a_sampler_that_does_not_learn_gives_every_scheduler_the_same_configs(scheduler: Any, name: str) -> None:
     if name in LEARNS:
         return
+    sampler = SAMPLERS[name]
+    result = simulate(scheduler(sampler).bind(SPACE, seed=4), SPACE, Problem(lambda trial, _: trial), rows=3)
     proposals = Full(12, epochs=1, sampler=sampler).bind(SPACE, seed=4).ask(12)
     for order in proposals[: len(result.trials)]:
         assert isinstance(order, Start)
@@ -123,6 +156,16 @@ def test_what_optuna_does_not_know_is_refused() -> None:
         Full(3, epochs=1, sampler={"name": "optuna", "kind": ["tpe"]})
     with pytest.raises(ValueError, match=r"sampler: .*unexpected keyword argument 'speed'"):
         Full(3, epochs=1, sampler=OptunaSampler(settings={"speed": 1})).bind(SPACE)
+
+
+@pytest.mark.parametrize(("kind", "package"), NEEDS.items())
+def test_what_a_model_needs_is_asked_for_before_anything_starts(
+    kind: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == package else name)
+    message = f"sampler: kind {kind} needs {package}, which is not installed: pip install {package}"
+    with pytest.raises(ValueError, match=message):
+        Full(3, epochs=1, sampler=OptunaSampler(kind)).bind(SPACE)
 
 
 def test_random_is_full_training_of_random_configs() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from shoal.search.protocol import Config, Report
 from shoal.search.sampler import Proposals, Sampler
 from shoal.space import Float, Int, Ordinal, Parameter, Space
 
+_NEEDED = {"gp": "torch", "cmaes": "cmaes"}  # that Optuna does not bring along, and asks for when a model begins
 _KINDS = {"tpe": "TPESampler", "gp": "GPSampler", "cmaes": "CmaEsSampler", "nsgaii": "NSGAIISampler"}
 
 
@@ -25,8 +27,8 @@ class OptunaSampler(Sampler):
     form (`shoal.space.Space.repair`) takes its place. Proposals depend on the order of the reports.
 
     Args:
-        kind: ``"tpe"`` (tree of Parzen estimators), ``"gp"`` (Gaussian process; needs PyTorch), ``"cmaes"`` (needs the
-            package cmaes) or ``"nsgaii"``.
+        kind: ``"tpe"`` (tree of Parzen estimators), ``"gp"`` (Gaussian process; needs PyTorch), ``"cmaes"`` or
+            ``"nsgaii"``.
         settings: Further arguments of Optuna's class, such as ``{"n_startup_trials": 20}``; the seed is the study's.
     """
 
@@ -48,6 +50,10 @@ class OptunaSampler(Sampler):
             import optuna
         except ImportError:
             raise ValueError("sampler: needs Optuna, which is not installed: pip install 'shoal[optuna]'") from None
+        package = _NEEDED.get(self.kind)
+        if package is not None and importlib.util.find_spec(package) is None:
+            missing = f"{package}, which is not installed: pip install {package}"
+            raise ValueError(f"sampler: kind {self.kind} needs {missing}")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
