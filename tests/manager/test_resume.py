@@ -14,7 +14,7 @@ from tests.manager.toys import STUDIES, Walk, networks, read, same, story, train
 
 from shoal import merit, search
 from shoal.errors import StudyError
-from shoal.manager.journal import FILE, Journal
+from shoal.manager.journal import FILE, Journal, read_journal
 from shoal.manager.snapshot import Snapshot
 from shoal.manager.store import Store
 from shoal.manager.worker import TrainableWorker
@@ -162,6 +162,42 @@ def test_every_strategy_survives(strategy, rows, every, killer, tmp_path):
     assert kills > 0
     assert same(result, undisturbed)
     assert story(tmp_path / "killed") == story(tmp_path / "undisturbed")
+
+
+EVERY_EVENT = {
+    "pbt": (networks, search.PBT(4, epochs=3, interval_epochs=1, explore={"depth": search.Resample(1.0)})),
+    "asha": (trainables, search.ASHA(4, max_steps=180, min_steps=60, eta=2)),
+    "lcm": (trainables, search.LCM(4, steps=180, split=0.25, spare=0, audit=0.5, checkpoints=[60, 120], points=[])),
+}
+
+
+def dying_after(events):
+    """Return a ``Journal.flush`` that writes so many events in all; with the last of them the process 'dies'."""
+    left, flush = events, Journal.flush
+
+    def dies(journal):
+        nonlocal left
+        del journal._pending[left:]
+        left -= len(journal._pending)
+        flush(journal)
+        if left == 0:
+            raise Killed
+
+    return dies
+
+
+@pytest.mark.parametrize(("study", "strategy"), EVERY_EVENT.values(), ids=EVERY_EVENT)
+def test_killed_at_any_event_of_the_journal_it_ends_the_same(study, strategy, monkeypatch, tmp_path):
+    undisturbed = study(tmp_path / "undisturbed", strategy=strategy).run(progress=False)
+    for last in range(1, len(read_journal(tmp_path / "undisturbed")) + 1):
+        directory = tmp_path / str(last)
+        with monkeypatch.context() as patch:
+            patch.setattr(Journal, "flush", dying_after(last))
+            with pytest.raises(Killed):
+                study(directory, strategy=strategy).run(progress=False)
+        assert len(read_journal(directory)) == last
+        assert same(study(directory, strategy=strategy).run(progress=False), undisturbed)
+        assert story(directory) == story(tmp_path / "undisturbed")
 
 
 def test_donors_in_training_keep_what_it_began_with(tmp_path):
