@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -277,6 +278,33 @@ def test_rows_are_counted(which: Search) -> None:
 def test_bind_checks_its_arguments(which: Search, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         which.bind(SPACE, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "rule"),
+    [
+        ("trials", 0, "trials: must be a whole number >= [12], got 0"),
+        ("population", 1, "population: must be a whole number >= 2, got 1"),
+        ("networks", 1, "networks: must be a whole number >= 2, got 1"),
+        ("eta", 1, "eta: must be a whole number >= 2, got 1"),
+        ("demes", 99, "demes: must divide the population of [0-9]+ into parts of >= 2, got 99"),
+    ],
+)
+@every_search
+def test_an_impossible_plan_is_refused(which: Search, argument: str, value: int, rule: str) -> None:
+    if argument in {field.name for field in fields(which)}:
+        with pytest.raises(ValueError, match=f"^{rule}$"):
+            replace(which, **{argument: value})
+
+
+@every_search
+def test_no_shortest_training_is_longer_than_the_longest(which: Search) -> None:
+    for unit in ("epochs", "steps"):
+        longest = getattr(which, f"max_{unit}", None)
+        if longest is not None:
+            rule = f"^min_{unit}: must be at most max_{unit} = {longest}, got {longest + 1}$"
+            with pytest.raises(ValueError, match=rule):
+                replace(which, **{f"min_{unit}": longest + 1})
 
 
 @every_search
