@@ -2,6 +2,9 @@
 
 A factor multiplies the value on either scale: what the literature on population based training does, and a shift of the
 logarithm on a log scale. So a linear parameter that has reached zero stays there until it is drawn anew.
+
+A whole number and a float's bounds come back from the unit interval as they were, other floats to rounding: where an
+interval has more floats than [0, 1] has places, no map could do better.
 """
 
 from __future__ import annotations
