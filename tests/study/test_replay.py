@@ -55,6 +55,20 @@ def test_the_winner_is_trained_again_bit_for_bit(name, threads, metric):
     assert (len(trials) > 1) == (name in INHERITS), "the winner has ancestors where weights are inherited"
 
 
+@pytest.mark.parametrize(
+    ("strategy", "seed"),
+    [
+        (search.Genetic(6, 5, epochs=1, elites=0, inherit_weights=True, breed_structure=True, mutation_rate=0.4), 7),
+        (search.PBT(6, epochs=6, interval_epochs=1, quantile=0.5, explore={"width": search.Factors(0.5, 2)}), 2),
+    ],
+)
+def test_a_winner_of_which_layers_once_started_fresh(strategy, seed):
+    result = networks(strategy=strategy, space=SPACE, seed=seed).run(progress=False)
+    steps = {(step.trial, step.progress) for step in result.record.front[0].descent}
+    assert any(c.fresh for trial in result.trials for c in trial.changes if (trial.id, c.progress) in steps)
+    replayed(result)
+
+
 def test_the_ancestors_ids_are_needed():
     """The same schedule under the winner's own id alone is another training."""
     result = networks(strategy=STRATEGIES["pbt"], space=SPACE).run(progress=False)
