@@ -1,11 +1,13 @@
 """Small studies: ``python -m mpi4py -m tests.mpi.studies SIZE DIRECTORY NAME...`` runs some over ranks, replicated.
 
 With STOP=SIGNAL:ROUND in the environment rank 0 gets this signal after so many rounds. With APART=1 the first
-rank of the world takes no part, and has something else to say.
+rank of the world takes no part, and has something else to say. With SLOW=RANK that rank takes longer for each trial,
+and says how many of the last study's it has trained.
 """
 
 import os
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -53,6 +55,7 @@ def work(worker):
 
     def counted(self, targets):
         count["trials"] += len(targets)
+        time.sleep(0.02 * len(targets) if SLOW else 0)
         return train(self, targets)
 
     worker.train = counted
@@ -92,6 +95,7 @@ if __name__ == "__main__":
             sys.exit()
     size, directory, *names = sys.argv[1:]
     assert comm.size == int(size)
+    SLOW = os.environ.get("SLOW") == str(comm.rank)
     counts, made = (work(NativeWorker), work(TrainableWorker)), duplicates()
     progress = stopper(os.environ["STOP"]) if "STOP" in os.environ else False
     for name in names:
@@ -99,6 +103,8 @@ if __name__ == "__main__":
         found = comm.allgather((result.best.id, result.best.score, weights(result)))
         assert all(each == found[0] for each in found), "every rank has the same result"
         assert all(comm.allgather(sum(count["trials"] for count in counts))), "every rank trains"
+    if SLOW:
+        sys.stdout.write(f"{sum(count['trials'] for count in counts)}\n")
     assert [each == MPI.COMM_NULL for each in made] == [True] * len(names), "each study has freed its own"
     if "APART" in os.environ and comm.rank == 0:
         assert MPI.COMM_WORLD.recv(source=0, tag=0) == "something else"

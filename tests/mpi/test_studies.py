@@ -28,6 +28,15 @@ def test_same_on_ranks(ranks, alone, tmp_path):
         check_same(tmp_path / name, alone / name)
 
 
+@pytest.mark.parametrize("name", ["pbt", "trainables"])
+def test_a_slow_rank_gives_its_trials_away(name, alone, tmp_path):
+    """Its pace is measured, or what its trials take; the study is the same."""
+    trained = int(on_ranks(2, "-m", "tests.mpi.studies", 2, tmp_path, name, SLOW="1"))
+    check_same(tmp_path / name, alone / name)
+    points = sum(len(trial.curve) for trial in read(alone / name).trials.values())
+    assert trained < points * (0.33 if name == "pbt" else 0.45), "where trials are measured, new ones come to it too"
+
+
 def test_on_some_ranks_of_an_application(alone, tmp_path):
     on_ranks(3, "-m", "tests.mpi.studies", 2, tmp_path, "genetic", APART="1")
     check_same(tmp_path / "genetic", alone / "genetic")

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from shoal.errors import StudyError
 from shoal.manager.balance import placed
 from shoal.manager.held import Held, deliver, held
+from shoal.manager.paces import Cost, Paces
 from shoal.manager.record import Layers, Metrics
 from shoal.manager.snapshot import State
 from shoal.manager.timesheet import Timesheet
@@ -36,7 +37,7 @@ class RankedWorker:
         worker: This rank's.
         transport: Between the ranks.
         rows: How many trials are trained at a time, on all ranks together.
-        cost: What training a config costs, compared to others; > 0, and the same on every rank.
+        cost: What training a config costs, compared to others; > 0, and the same on every rank. None: nobody knows.
         room: Gives memory for blocks that leave this rank or come to it.
 
     Attributes:
@@ -48,12 +49,12 @@ class RankedWorker:
         worker: LocalWorker,
         transport: Transport,
         rows: int,
-        cost: Callable[[Config], float],
+        cost: Cost | None,
         room: Room = host,
     ) -> None:
-        self._worker, self._transport, self._rows, self._cost, self._room = worker, transport, rows, cost, room
+        self._worker, self._transport, self._rows, self._room = worker, transport, rows, room
         self._configs: dict[int, Config] = {}  # by trial
-        self._costs: dict[int, float] = {}
+        self._paces = Paces(transport.size, cost)
         self._homes: dict[int, int] = {}  # the ranks of the trials that have been trained or restored
         self._adrift: set[int] = set()  # restored and not trained yet: as well off on any other rank
         self._told = hashlib.blake2b(digest_size=8)
@@ -119,31 +120,31 @@ class RankedWorker:
             self._worker.stop(trial)
         self._homes.pop(trial, None)
         self._adrift.discard(trial)
-        del self._configs[trial], self._costs[trial]
+        self._paces.forget(trial)
+        del self._configs[trial]
 
     def train(self, targets: Mapping[int, int]) -> dict[int, Metrics]:
         """Spread the trials over the ranks, and train."""
         self._hear("train", *targets.items())
         self._compare()
         homes = {trial: self._homes[trial] for trial in targets if trial in self._homes and trial not in self._adrift}
-        ranks = placed({trial: self._costs[trial] for trial in targets}, homes, [0.0] * self._transport.size)
+        loads = [0.0] * self._transport.size
+        ranks = placed(self._paces.costs(targets), homes, loads, self._paces.paces)
         moving = [trial for trial, rank in ranks.items() if self._homes.get(trial, rank) != rank]
         states = self._deliver([(self._leaving(trial), ranks[trial]) for trial in moving])
         self._adrift -= targets.keys()
         mine = [(trial, until) for trial, until in targets.items() if ranks[trial] == self._transport.rank]
         rows = self._worker.rows
 
-        def train() -> tuple[float, dict[int, Metrics]]:
+        def train() -> list[tuple[float, dict[int, Metrics]]]:
             self._spread(ranks, dict(zip(moving, states, strict=True)))
-            begun = time.perf_counter()
-            parts = (dict(mine[first : first + rows]) for first in range(0, len(mine), rows))
-            metrics = {trial: each for part in parts for trial, each in self._worker.train(part).items()}
-            return time.perf_counter() - begun, metrics
+            return [self._timed(dict(mine[first : first + rows])) for first in range(0, len(mine), rows)]
 
         outcomes = self._all(train)
-        for rank, (seconds, _) in enumerate(outcomes):
-            self.timesheet.add(rank, seconds)
-        return {trial: metrics for _, part in outcomes for trial, metrics in part.items()}
+        for rank, parts in enumerate(outcomes):
+            self.timesheet.add(rank, sum(seconds for seconds, _ in parts))
+        self._paces.note(outcomes)
+        return {trial: metrics for parts in outcomes for _, part in parts for trial, metrics in part.items()}
 
     def pause(self) -> dict[int, Metrics]:
         """Nothing trains between calls."""
@@ -156,6 +157,11 @@ class RankedWorker:
     def model(self, trial: int, config: Config, state: State) -> Any:
         """Return a state that is here as what the user knows it as."""
         return self._worker.model(trial, config, state)
+
+    def _timed(self, targets: Mapping[int, int]) -> tuple[float, dict[int, Metrics]]:
+        begun = time.perf_counter()
+        metrics = self._worker.train(targets)
+        return time.perf_counter() - begun, metrics
 
     def _leaving(self, trial: int) -> Held:
         """Return a copy of a trial's state, on its rank, that is to go elsewhere at once."""
@@ -181,7 +187,8 @@ class RankedWorker:
 
     def _configure(self, trial: int, config: Config) -> None:
         self._hear(sorted(config.items()))
-        self._configs[trial], self._costs[trial] = config, self._cost(config)
+        self._configs[trial] = config
+        self._paces.configure(trial, config)
 
     def _is_here(self, trial: int) -> bool:
         return self._homes.get(trial) == self._transport.rank

@@ -10,7 +10,7 @@ trains to does not: its curve is the same wherever and beside whomever it trains
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from shoal.manager.balance import placed
 from shoal.manager.follower import Follower
 from shoal.manager.followers import Followers
 from shoal.manager.kept import Kept, States, kept
+from shoal.manager.paces import Cost
 from shoal.manager.record import Layers, Metrics
 from shoal.manager.snapshot import State
 from shoal.manager.timesheet import Timesheet
@@ -31,14 +32,14 @@ class SupervisingWorker:
     Args:
         followers: The ranks.
         rows: How many trials are trained at a time, on all ranks together.
-        cost: What training a config costs, compared to others; > 0.
+        cost: What training a config costs, compared to others; > 0. None: nobody knows, and all count alike.
 
     Attributes:
         states: Where they are kept.
         timesheet: How long each rank has trained.
     """
 
-    def __init__(self, followers: Followers, rows: int, cost: Callable[[Config], float]) -> None:
+    def __init__(self, followers: Followers, rows: int, cost: Cost | None) -> None:
         self._followers, self._worker, self._rows, self._cost = followers, followers.own.worker, rows, cost
         self._configs: dict[int, Config] = {}  # by trial
         self._costs: dict[int, float] = {}
@@ -128,7 +129,7 @@ class SupervisingWorker:
         return self._worker.model(trial, config, state)
 
     def _configure(self, trial: int, config: Config) -> None:
-        self._configs[trial], self._costs[trial] = config, self._cost(config)
+        self._configs[trial], self._costs[trial] = config, 1.0 if self._cost is None else self._cost(config)
 
     def _trained(self) -> dict[int, Metrics]:
         """Wait for the next rank that has trained."""

@@ -84,8 +84,8 @@ class Task(Protocol):
     def tested(self, model: Any, data: AnyDataset) -> Metrics:
         """Return the metrics of a worker's model on data that the study has not seen."""
 
-    def weight(self, unit: Unit) -> Callable[[Config], float]:
-        """Return what tells how much work a unit of progress is, compared to other configs; the same everywhere."""
+    def weight(self, unit: Unit) -> Callable[[Config], float] | None:
+        """Return what tells the work of a unit of progress, compared to other configs; None: only training does."""
 
 
 class NetworkTask:
@@ -327,9 +327,8 @@ class TrainableTask:
         """A trainable has data of its own."""
         raise ValueError(f"test: must be metrics by name in a study of trainables, got {data!r}")
 
-    def weight(self, unit: Unit) -> Callable[[Config], float]:  # noqa: ARG002
-        """All count alike: nothing is known of them."""
-        return lambda _: 1.0
+    def weight(self, unit: Unit) -> None:
+        """Nothing is known of them."""
 
 
 def _probes(space: Space) -> Iterator[Config]:
