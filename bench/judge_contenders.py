@@ -25,9 +25,9 @@ MOST = 1900  # trials: LCBench has 2000 rows, and a row may be had once only
 def contenders(length: int, budget: int) -> dict[str, Search]:
     """Return the strategies for so many full trainings of ``length`` epochs, where it can be chosen: as they come.
 
-    Those that end by themselves are sized for the budget, the others have more trials than they can use up. PBT,
-    `HyperSearch` and `Genetic` with inherited weights are missing, for a table has no weights; so is `Grid`, which has
-    128 configs at least in seven dimensions.
+    Those that end by themselves are sized for the budget, the others have more trials than they can use up. PBT, PB2,
+    LTFB, `HyperSearch` and `Genetic` with inherited weights are missing, for a table has no weights; so is `Grid`,
+    which has 128 configs at least in seven dimensions.
     """
     epochs = budget * length
     keep = max(1, 2 * budget // 3)  # one epoch, then the top: a third of the budget is for the look
