@@ -18,8 +18,9 @@ def default(trainings: int = 30, epochs: int = 50) -> SuccessiveHalving:
     curves of twelve data sets, twenty seeds each (``bench/results/judge_20_seeds_2026-11-22.jsonl``), at budgets of 10,
     30 and 100 trainings nothing here or among Optuna's TPE, SMAC, Syne Tune's ASHA and DEHB has a lesser mean regret by
     more than chance, and no other package a better mean rank: what models add is not seen there. Of the strategies here
-    one has a better rank in one of six cases: a genetic sampler under halving, where 10 trainings are all and no config
-    comes twice. The default needs no settings and no package, and its result does not depend on the number of rows.
+    one has a better mean rank by more than chance, in one of six cases: a genetic sampler under halving, where 10
+    trainings are all and no config comes twice. The default needs no settings and no package, and its result does not
+    depend on the number of rows.
 
     Args:
         trainings: The budget, in trainings to the end. Of 50 epochs, fifteen times as many configs are tried.
