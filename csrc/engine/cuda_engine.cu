@@ -1,5 +1,6 @@
 // Training on an NVIDIA GPU: members in its memory, and two persistent kernels that take them from queues.
 #include <algorithm>
+#include <array>
 #include <list>
 #include <map>
 #include <tuple>
@@ -19,27 +20,42 @@ constexpr std::int64_t kMostBlocks = 64, kLongStep = 250'000'000;  // multiply-a
 // With still shorter ones it pays to be one cluster, which is smaller, but waits in hardware.
 constexpr std::int64_t kMostOfCluster = 8, kShortStep = 30'000'000;
 
+// Of shared memory that a block takes for a member with so much state and a team's workspace.
+std::size_t shared_bytes(OnChip on_chip, std::int64_t state, std::int64_t workspace) {
+  switch (on_chip) {
+    case OnChip::nothing: break;
+    case OnChip::parameters: return kProductBytes + bytes_of(state);
+    case OnChip::everything: return bytes_of(state + workspace);
+  }
+  return kProductBytes;
+}
+
 // What jobs of one launch need, at most.
 struct Demand {
+  OnChip on_chip = OnChip::nothing;
   std::int64_t jobs = 0;
-  std::int64_t workspace = 0;  // floats of one team
+  std::int64_t workspace = 0;  // floats of one team, in memory
   std::int64_t widest = 1;     // tiles of the largest product
   std::int64_t multiply_adds = 0;
-  std::size_t shared_bytes = kProductBytes;
+  std::size_t shared = 0;  // bytes of a block
+  int threads = kThreads;  // of a block
 
-  void add(const ResidentPlan& plan) {
+  // `state`: floats of the member.
+  void add(const ResidentPlan& plan, std::int64_t state) {
     ++jobs;
-    workspace = std::max(workspace, plan.program.floats);
+    if (on_chip != OnChip::everything) workspace = std::max(workspace, plan.program.floats);
     widest = std::max(widest, plan.widest);
     multiply_adds = std::max(multiply_adds, plan.multiply_adds);
+    shared = std::max(shared, shared_bytes(on_chip, state, plan.program.floats));
   }
 };
 
 // Members that are trained by one launch, all that it needs being there.
 struct TrainBatch {
+  OnChip on_chip;
   std::vector<const Job*> jobs;
-  bool on_chip = false;
-  std::size_t shared_bytes = 0, points = 0;  // of a learning curve
+  std::size_t points = 0;  // of a learning curve
+  Demand demand;
   TrainLaunch launch{};
   Counters* counters = nullptr;  // on the device, as the losses
   double* losses = nullptr;
@@ -139,18 +155,16 @@ class CudaEngine final : public Engine {
   void train(const TrainContext& context, const std::vector<Job>& jobs) override {
     const Current current(device_);
     forget_plans();
-    TrainBatch on_chip{.on_chip = true}, in_memory;
-    for (const Job& job : jobs) (goes_on_chip(*job.member, jobs.size()) ? on_chip : in_memory).jobs.push_back(&job);
     // Memory may be short: all of it is taken before any member changes.
-    with_room([&] {
-      prepare(context, on_chip, rooms_[0]);
-      prepare(context, in_memory, rooms_[1]);
+    const auto batches = with_room([&] {
+      auto prepared = batches_of(context, jobs);
+      for (std::size_t i = 0; i < prepared.size(); ++i) prepare(context, prepared[i], rooms_[i]);
+      return prepared;
     });
-    for (const TrainBatch* batch : {&on_chip, &in_memory}) {
-      if (!batch->jobs.empty()) start(train_kernel, batch->launch, batch->shared_bytes);
+    for (const TrainBatch& batch : batches) {
+      if (!batch.jobs.empty()) start(train_kernel, batch.launch, batch.demand);
     }
-    collect(on_chip);
-    collect(in_memory);
+    for (const TrainBatch& batch : batches) collect(batch);
   }
 
   void evaluate(const Data& data, const std::vector<const Member*>& members, const Scores& scores) override {
@@ -252,10 +266,28 @@ class CudaEngine final : public Engine {
 
   // By itself only where there are as many members as processors, as shared memory belongs to one block; and a second
   // block must fit beside it, to hide what the first one waits for.
-  bool goes_on_chip(const Member& member, std::size_t members) const {
+  bool keeps_parameters(const Member& member, std::size_t members) const {
     if (kind_ != EngineKind::automatic) return kind_ == EngineKind::resident;
     const bool crowded = members >= static_cast<std::size_t>(processors_);
-    return crowded && kProductBytes + bytes_of(member.floats) <= std::min(shared_bytes_, half_processor_);
+    return crowded && shared_bytes(OnChip::parameters, member.floats, 0) <= std::min(shared_bytes_, half_processor_);
+  }
+
+  // Whatever the engine, as its sums are taken in another order.
+  bool keeps_everything(const Member& member, const ResidentPlan& plan) const {
+    return member.program->tiny() && precision_ == Precision::fp32 &&
+           shared_bytes(OnChip::everything, member.floats, plan.program.floats) <= shared_bytes_;
+  }
+
+  // One for each of what may be on chip.
+  std::array<TrainBatch, 3> batches_of(const TrainContext& context, const std::vector<Job>& jobs) {
+    std::array<TrainBatch, 3> batches{{{OnChip::everything, {}}, {OnChip::parameters, {}}, {OnChip::nothing, {}}}};
+    std::vector<const Job*> others;
+    for (const Job& job : jobs) {
+      const bool all = keeps_everything(*job.member, training_plan(context, *job.member));
+      (all ? batches[0].jobs : others).push_back(&job);
+    }
+    for (const Job* job : others) batches[keeps_parameters(*job->member, others.size()) ? 1 : 2].jobs.push_back(job);
+    return batches;
   }
 
   // The kernels' copy of a dataset. The latest few stay, such as training, validation and test data.
@@ -284,11 +316,27 @@ class CudaEngine final : public Engine {
     return plans_.try_emplace(key, member.program, plan(*member.program, raw, rows, use), stream_).first->second;
   }
 
+  const ResidentPlan& training_plan(const TrainContext& context, const Member& member) {
+    const std::int64_t rows = std::min(member.hyperparameters.batch_size, context.data.samples());
+    return plan_for(member, context.data.set().shape, rows, Use::training);
+  }
+
+  // Of a block that has a tiny member for itself: the most with which the device holds as many of them at once as with
+  // one warp.
+  int tiny_threads(const Demand& demand) const {
+    const auto at_once = [&](int threads) {
+      return std::min(demand.jobs, resident_blocks(train_kernel, threads, demand.shared));
+    };
+    int threads = kThreads;
+    while (at_once(threads) < at_once(kWarp)) threads /= 2;
+    return threads;
+  }
+
   // As many teams as the device holds at once, or as there are jobs; fewer where its memory is short. Blocks that are
   // left over make the teams larger.
   template <class Launch>
   Teams teams_for(void (*kernel)(Launch), const Demand& demand, Room& room) {
-    const std::int64_t blocks = blocks_of(kernel, demand.shared_bytes);
+    const std::int64_t blocks = resident_blocks(kernel, demand.threads, demand.shared);
     std::int64_t teams = std::min(demand.jobs, blocks);
     std::size_t free = 0, total = 0;
     check(cudaMemGetInfo(&free, &total), "asking for free memory");
@@ -296,7 +344,7 @@ class CudaEngine final : public Engine {
     if (one > 0) teams = std::min(teams, static_cast<std::int64_t>(available / one));
     if (teams == 0) throw OutOfMemory(one);
     const std::int64_t most = demand.multiply_adds < kLongStep ? kMostBlocks : blocks;
-    const bool splits = demand.shared_bytes == kProductBytes;  // what is on chip belongs to one block
+    const bool splits = demand.on_chip == OnChip::nothing;  // what is on chip belongs to one block
     std::int64_t size = splits ? std::clamp<std::int64_t>(blocks / teams, 1, std::min(most, demand.widest)) : 1;
     const std::int64_t cluster = cluster_for(kernel, size, demand);
     if (cluster > 0) {
@@ -335,26 +383,21 @@ class CudaEngine final : public Engine {
 
   // The blocks of a team are on the device at once, so that they can wait for each other.
   template <class Launch>
-  void start(void (*kernel)(Launch), const Launch& launch, std::size_t shared_bytes) {
+  void start(void (*kernel)(Launch), const Launch& launch, const Demand& demand) {
     const Teams& teams = launch.teams;
     const std::int64_t blocks = std::int64_t{teams.size} * teams.count;
     if (teams.clusters) {
-      ClusterLaunch(blocks, teams.size, kThreads, shared_bytes, stream_.get()).start(kernel, launch);
+      ClusterLaunch(blocks, teams.size, demand.threads, demand.shared, stream_.get()).start(kernel, launch);
     } else {
-      start_exactly(kernel, launch, blocks, shared_bytes);
+      cuda::start(kernel, launch, blocks, demand.threads, demand.shared, stream_);
     }
   }
 
   // As many blocks as there is work for, or as the device holds.
   template <class Launch>
-  void start_blocks(void (*kernel)(Launch), const Launch& launch, std::int64_t most, std::size_t shared_bytes) {
-    start_exactly(kernel, launch, std::min(most, blocks_of(kernel, shared_bytes)), shared_bytes);
-  }
-
-  // Blocks of a kernel that the device holds at once.
-  template <class Launch>
-  std::int64_t blocks_of(void (*kernel)(Launch), std::size_t shared_bytes) const {
-    return resident_blocks(kernel, kThreads, shared_bytes);
+  void start_blocks(void (*kernel)(Launch), const Launch& launch, std::int64_t most, std::size_t shared) {
+    const std::int64_t blocks = std::min(most, resident_blocks(kernel, kThreads, shared));
+    cuda::start(kernel, launch, blocks, kThreads, shared, stream_);
   }
 
   // One transfer and one launch for all rows; the first `saves` of them are done before the others.
@@ -372,11 +415,6 @@ class CudaEngine final : public Engine {
                  count * pieces, 0);
   }
 
-  template <class Launch>
-  void start_exactly(void (*kernel)(Launch), const Launch& launch, std::int64_t count, std::size_t shared_bytes) {
-    cuda::start(kernel, launch, count, kThreads, shared_bytes, stream_);
-  }
-
   void prepare(const TrainContext& context, TrainBatch& batch, Room& room);
   void collect(const TrainBatch& batch);
 
@@ -384,7 +422,7 @@ class CudaEngine final : public Engine {
   void for_pieces(const Data& data, const Member& member, Demand& demand, const Body& body) {
     const ResidentPlan& plan = plan_for(member, data.set().shape, std::min(kPiece, data.samples()), Use::evaluation);
     for (std::int64_t first = 0; first < data.samples(); first += kPiece) {
-      demand.add(plan);
+      demand.add(plan, 0);
       body(EvaluateJob{.program = plan.program,
                        .parameters = member.parameters(),
                        .first = first,
@@ -402,7 +440,7 @@ class CudaEngine final : public Engine {
     const Teams teams = teams_for(evaluate_kernel, demand, room);
     const EvaluateLaunch launch{
         .teams = teams, .data = on_device, .loss = loss_, .precision = precision_, .jobs = queue};
-    start(evaluate_kernel, launch, demand.shared_bytes);
+    start(evaluate_kernel, launch, demand);
   }
 
   Loss loss_;
@@ -415,7 +453,7 @@ class CudaEngine final : public Engine {
   std::size_t half_processor_ = 0;  // that leaves room for another block
   Stream stream_;
   std::shared_ptr<BlockPool> pool_ = std::make_shared<BlockPool>();
-  Room rooms_[2];
+  Room rooms_[3];
   std::list<ResidentData> data_;  // the latest first
   std::map<std::tuple<const Program*, Shape, std::int64_t, Use>, ResidentPlan> plans_;
 };
@@ -457,16 +495,14 @@ void CudaEngine::prepare(const TrainContext& context, TrainBatch& batch, Room& r
   batch.losses = reinterpret_cast<double*>(results + before_curves);
   auto* const rates_on_device = room.rates.take<float>(dropouts);
 
-  Demand demand;
+  Demand& demand = batch.demand = {.on_chip = batch.on_chip};
   std::vector<TrainJob> queue;
   std::vector<Counters> counters;
   std::vector<float> rates;
   for (std::size_t i = 0; i < count; ++i) {
     const Member& member = *batch.jobs[i]->member;
-    const std::int64_t rows = std::min(member.hyperparameters.batch_size, data.samples());
-    const ResidentPlan& plan = plan_for(member, data.set().shape, rows, Use::training);
-    demand.add(plan);
-    if (batch.on_chip) demand.shared_bytes = std::max(demand.shared_bytes, kProductBytes + bytes_of(member.floats));
+    const ResidentPlan& plan = training_plan(context, member);
+    demand.add(plan, member.floats);
     TrainJob job = train_job(context, member, plan.program);
     job.counters = batch.counters + i;
     job.dropout = rates_on_device + rates.size();
@@ -476,6 +512,7 @@ void CudaEngine::prepare(const TrainContext& context, TrainBatch& batch, Room& r
     counters.push_back(member.counters());
     rates.insert(rates.end(), member.hyperparameters.dropout.begin(), member.hyperparameters.dropout.end());
   }
+  if (batch.on_chip == OnChip::everything) demand.threads = tiny_threads(demand);
   const Teams teams = teams_for(train_kernel, demand, room);
   auto* const queue_on_device = room.jobs.take<TrainJob>(count);
   stream_.copy(queue.data(), count * sizeof(TrainJob), queue_on_device);
@@ -483,7 +520,6 @@ void CudaEngine::prepare(const TrainContext& context, TrainBatch& batch, Room& r
   stream_.copy(rates.data(), rates.size() * sizeof(float), rates_on_device);
   check(cudaMemsetAsync(batch.losses, 0xFF, curves, stream_.get()), "marking losses as missing");  // NaN
   stream_.wait();  // for what is copied from here
-  batch.shared_bytes = demand.shared_bytes;
   batch.launch = {.teams = teams,
                   .data = on_device,
                   .loss = loss_,

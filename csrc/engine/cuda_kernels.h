@@ -55,17 +55,21 @@ struct TrainJob {
   bool augment_flip;
 };
 
+// What of a member is in shared memory for the quantum; teams of one block only. With everything, which is for tiny
+// networks, the block may have any number of warps.
+enum class OnChip { nothing, parameters, everything };
+
 struct TrainLaunch {
   Teams teams;
   DeviceData data;
   Loss loss;
   Precision precision;
-  bool on_chip;  // parameters and slots stay in shared memory for the quantum; teams of one block only
+  OnChip on_chip;
   const TrainJob* jobs;
 };
 
-SHOAL_DEVICE void copy_floats(const float* from, std::int64_t count, float* to) {
-  for (std::int64_t i = threadIdx.x; i < count; i += kThreads) to[i] = from[i];
+SHOAL_DEVICE void copy_floats(const Team& team, const float* from, std::int64_t count, float* to) {
+  for (std::int64_t i = team.thread(); i < count; i += team.threads()) to[i] = from[i];
 }
 
 // Mean loss of the batch at `counters`, the same on every thread; the step is taken if it is finite.
@@ -81,7 +85,7 @@ SHOAL_DEVICE float train_step(Team& team, const TrainLaunch& launch, const Train
   }
   const Augmenting augmenting{job.augment_pad, job.augment_flip, job.key, step};
   choose(team, state->shuffle, augmenting, static_cast<std::uint32_t>(counters.offset), rows, c.chosen());
-  if (team.thread() == kThreads - 1) state->rule = update_at(job.rule, counters.step);
+  if (team.thread() == team.threads() - 1) state->rule = update_at(job.rule, counters.step);
   team.sync();
   forward(team, c, rows, true, step);
   loss_forward(team, {launch.loss, rows, c.program.outputs, c.at(c.program.y), launch.data, c.chosen()}, c.losses(),
@@ -100,11 +104,19 @@ SHOAL_DEVICE float train_step(Team& team, const TrainLaunch& launch, const Train
   return loss;
 }
 
-SHOAL_DEVICE void train_member(Team& team, const TrainLaunch& launch, const TrainJob& job, float* workspace) {
-  float* const on_chip = shared_memory() + kProductFloats;
-  if (launch.on_chip) copy_floats(job.parameters, job.floats, on_chip);
-  const PassContext c{job.program, launch.data, launch.on_chip ? on_chip : job.parameters, workspace,
-                      job.dropout, job.key,     job.augment_pad > 0 || job.augment_flip,   launch.precision};
+SHOAL_DEVICE void train_member(Team& team, const TrainLaunch& launch, const TrainJob& job) {
+  const bool tiny = launch.on_chip == OnChip::everything, on_chip = launch.on_chip != OnChip::nothing;
+  float* const parameters = on_chip ? shared_memory() + (tiny ? 0 : kProductFloats) : job.parameters;
+  if (on_chip) copy_floats(team, job.parameters, job.floats, parameters);
+  const PassContext c{job.program,
+                      launch.data,
+                      parameters,
+                      tiny ? parameters + job.floats : workspace_of(launch.teams),
+                      job.dropout,
+                      job.key,
+                      job.augment_pad > 0 || job.augment_flip,
+                      launch.precision,
+                      tiny};
   Counters counters = *job.counters;  // every thread counts for itself, the first one writes back
   Recorder recorder(job.record, job.losses);
   team.sync();
@@ -122,14 +134,14 @@ SHOAL_DEVICE void train_member(Team& team, const TrainLaunch& launch, const Trai
     }
   }
   team.sync();
-  if (launch.on_chip) copy_floats(on_chip, job.floats, job.parameters);
+  if (on_chip) copy_floats(team, parameters, job.floats, job.parameters);
   if (team.thread() == 0) *job.counters = counters;
 }
 
 __global__ void __launch_bounds__(kThreads, 2) train_kernel(const __grid_constant__ TrainLaunch launch) {
   Team team = team_of(launch.teams);
   for (int job = next_job(launch.teams, team); job < launch.teams.jobs; job = next_job(launch.teams, team))
-    train_member(team, launch, launch.jobs[job], workspace_of(launch.teams));
+    train_member(team, launch, launch.jobs[job]);
 }
 
 // ---- evaluation
@@ -191,7 +203,7 @@ SHOAL_DEVICE void store_outputs(const Team& team, const LossPass& pass, float* o
 }
 
 SHOAL_DEVICE void evaluate_samples(Team& team, const EvaluateLaunch& launch, const EvaluateJob& job, float* workspace) {
-  const PassContext c{job.program, launch.data, job.parameters, workspace, nullptr, {}, false, launch.precision};
+  const PassContext c{job.program, launch.data, job.parameters, workspace, nullptr, {}, false, launch.precision, false};
   const int rows = static_cast<int>(job.rows);
   for (int row = team.thread(); row < groups_of(rows) * kLanes; row += team.threads())
     c.chosen()[row] = {static_cast<std::uint32_t>(job.first + (row < rows ? row : 0)), {0, 0, false}};

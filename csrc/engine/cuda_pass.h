@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/cuda_program.h"
+#include "kernels/tiny_cuda.h"
 
 namespace shoal::cuda {
 
@@ -15,6 +16,7 @@ struct PassContext {
   PhiloxKey key;
   bool augmented;
   Precision precision;
+  bool tiny;  // all of it in the shared memory of a small block
 
   __device__ float* at(std::int64_t offset) const { return offset < 0 ? nullptr : workspace + offset; }
   __device__ float* parameter(std::int64_t offset) const { return offset < 0 ? nullptr : parameters + offset; }
@@ -62,7 +64,11 @@ SHOAL_DEVICE void forward_stage(Team& team, const PassContext& c, const DeviceSt
     case Op::dense:
     case Op::conv: {
       const LayerForward layer{s.window, groups, x, c.weights(s), finisher, y};
-      with_factors(c.precision, [&]<class F>() { layer_forward<F>(team, layer); });
+      if (c.tiny) {
+        tiny_forward(team, layer);
+      } else {
+        with_factors(c.precision, [&]<class F>() { layer_forward<F>(team, layer); });
+      }
       break;
     }
     case Op::pool: pool_forward(team, {s.window, s.pooling, groups}, finisher, x, y); break;
@@ -103,10 +109,18 @@ SHOAL_DEVICE void backward_stage(Team& team, const PassContext& c, const DeviceS
       const LayerBackwardWeights weights{s.window, groups, x,           dy, c.weights(s), c.program.parameters,
                                          rule,     s.part, c.at(s.sums)};
       if (dx) {  // before the weights, which it reads, change
-        with_factors(c.precision, [&]<class F>() { layer_backward_data<F>(team, data); });
+        if (c.tiny) {
+          tiny_backward_data(team, data);
+        } else {
+          with_factors(c.precision, [&]<class F>() { layer_backward_data<F>(team, data); });
+        }
         team.sync();
       }
-      with_factors(c.precision, [&]<class F>() { layer_backward_weights<F>(team, weights); });
+      if (c.tiny) {
+        tiny_backward_weights(team, weights);
+      } else {
+        with_factors(c.precision, [&]<class F>() { layer_backward_weights<F>(team, weights); });
+      }
       break;
     }
     case Op::pool:

@@ -12,7 +12,7 @@
 
 namespace shoal::cuda {
 
-inline constexpr int kThreads = 256;  // of every block
+inline constexpr int kThreads = 256;  // of a block, unless it is said
 inline constexpr int kWarp = 32;
 
 // The block's dynamic shared memory.
@@ -51,8 +51,8 @@ struct Team {
   unsigned* arrivals = nullptr;  // of all its blocks since the launch; global memory, zero at first. Not for clusters
   unsigned awaited = 0;
 
-  __device__ int thread() const { return rank * kThreads + static_cast<int>(threadIdx.x); }
-  __device__ int threads() const { return size * kThreads; }
+  __device__ int thread() const { return static_cast<int>(static_cast<unsigned>(rank) * blockDim.x + threadIdx.x); }
+  __device__ int threads() const { return static_cast<int>(static_cast<unsigned>(size) * blockDim.x); }
   __device__ int warp() const { return thread() / kWarp; }
   __device__ int warps() const { return threads() / kWarp; }
 

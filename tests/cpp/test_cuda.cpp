@@ -128,6 +128,47 @@ TEST_CASE("cuda: teams, company, quanta and the order of threads do not change a
   }
 }
 
+// A small block has a tiny member for itself; the fewer members there are, the more warps it has.
+TEST_CASE("cuda: the warps that a tiny member has do not change a bit") {
+  const Pictures pictures(90, {5, 4});
+  const Network network{{layer::dense(21), layer::tanh(), layer::dropout(0.2f), layer::dense(9, {}, 1, false),
+                         layer::relu(), layer::dense(2)}};
+  const auto trained = [&](std::int64_t batch, std::uint32_t company, std::uint64_t seed) {
+    emulation::seed = seed;
+    Population p = population("cuda:0", pictures.shape, Optimizer::adam);
+    for (std::uint32_t i = 0; i < company; ++i) p.add(network, rates(0.01f, 10 + i), 50 + i);
+    const std::int64_t row = p.add(network, rates(0.01f, batch), 9);
+    fit(p, pictures.classes(), 5);
+    emulation::seed = 1;
+    return std::pair(state(p, row), blockDim.x);
+  };
+  for (const std::int64_t batch : {1, 40, 64}) {
+    CAPTURE(batch);
+    Population cpu = population("cpu", pictures.shape, Optimizer::adam);
+    cpu.add(network, rates(0.01f, batch), 9);
+    fit(cpu, pictures.classes(), 5);
+    const auto [want, threads] = trained(batch, 0, 1);
+    CHECK(threads == 256);
+    CHECK(difference(want, state(cpu, 0)) < kClose);
+    CHECK(trained(batch, 5, 2) == std::pair(want, 128u));
+    CHECK(trained(batch, 11, 3) == std::pair(want, 64u));
+    CHECK(trained(batch, 19, 4) == std::pair(want, batch > 32 ? 64u : 32u));  // of the larger batch no more fit
+  }
+}
+
+TEST_CASE("cuda: a tiny member whose batch does not fit on chip is trained like others") {
+  const Pictures pictures(1500, {5, 4});
+  const Network network{{layer::dense(21), layer::tanh(), layer::dense(2)}};
+  for (const std::int64_t batch : {600, 1500}) {
+    Population cpu = population("cpu", pictures.shape), gpu = population("cuda:0", pictures.shape);
+    for (Population* p : {&cpu, &gpu}) p->add(network, rates(0.02f, batch), 4);
+    fit(cpu, pictures.classes(), 2);
+    fit(gpu, pictures.classes(), 2);
+    CHECK(difference(state(gpu, 0), state(cpu, 0)) < kClose);
+    CHECK(gridDim.x == (batch == 600 ? 1 : 4));
+  }
+}
+
 TEST_CASE("cuda: a team waits in hardware where a GPU has clusters, and comes to the same bits without") {
   const Pictures pictures(70, {9, 8, 3});
   const auto trained = [&](int capability, int compiled_for, std::uint64_t seed) {

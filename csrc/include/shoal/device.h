@@ -26,7 +26,8 @@ struct Device {
 //   tf32x3  tf32 three times, each factor as a sum of two: about 21 bits of fraction
 enum class Precision { fp32, tf32, bf16, tf32x3 };
 
-// Where a GPU keeps a member while it trains. The bits are the same.
+// Where a GPU keeps a member while it trains. The bits are the same. Tiny networks, which fit into shared memory with all
+// values of a batch, are trained there in fp32 whatever the engine.
 //   resident   in the shared memory of one block: needs weights and optimiser state to fit there
 //   teams      in its own memory and caches, several blocks to a member where there are fewer members than blocks
 //   automatic  resident where at least as many members as the GPU has processors train and two fit into one, else teams

@@ -42,7 +42,7 @@ struct dim3 {
   constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
 };
 
-inline dim3 gridDim;  // of the launch under way
+inline dim3 gridDim, blockDim;  // of the launch under way
 
 struct alignas(16) float4 {
   float x, y, z, w;
@@ -56,9 +56,9 @@ struct Fault : std::runtime_error {
 
 inline constexpr int kWarpSize = 32;
 inline constexpr std::size_t kSharedLimit = 227 * 1024, kReserved = 1024, kGuard = 4096;
-inline constexpr int kProcessors = 2, kMostBlocks = 2;    // blocks of one processor
-inline constexpr unsigned kMostOfCluster = 8;             // blocks that every device with clusters takes
-inline constexpr std::uint32_t kUnwritten = 0x7FBADBADu;  // a NaN
+inline constexpr int kProcessors = 2, kMostThreads = 512;  // of one processor
+inline constexpr unsigned kMostOfCluster = 8;              // blocks that every device with clusters takes
+inline constexpr std::uint32_t kUnwritten = 0x7FBADBADu;   // a NaN
 
 inline std::uint64_t seed = 1;  // of the order of fibers
 inline int devices = 1;         // that the machine seems to have
@@ -278,6 +278,7 @@ inline void launch(dim3 grid, dim3 block, std::size_t shared_bytes, std::functio
   }
   m.groups = groups_of(blocks, cluster);
   gridDim = grid;
+  blockDim = block;
   Machine* const before = std::exchange(machine(), &m);
   try {
     run_blocks(m, blocks);
@@ -536,9 +537,10 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, Kernel) {
   return attributes->ptxVersion = emulation::compiled_for, cudaSuccess;
 }
 template <class Kernel>
-cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Kernel, int, std::size_t shared_bytes) {
-  const std::size_t fit = shared_bytes ? emulation::kSharedLimit / shared_bytes : emulation::kMostBlocks;
-  return *blocks = static_cast<int>(std::min<std::size_t>(fit, emulation::kMostBlocks)), cudaSuccess;
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Kernel, int threads, std::size_t shared_bytes) {
+  const int most = emulation::kMostThreads / threads;
+  const std::size_t fit = shared_bytes ? emulation::kSharedLimit / shared_bytes : static_cast<std::size_t>(most);
+  return *blocks = static_cast<int>(std::min<std::size_t>(fit, static_cast<std::size_t>(most))), cudaSuccess;
 }
 template <class Argument>
 cudaError_t cudaLaunchCooperativeKernel(void (*kernel)(Argument), dim3 grid, dim3 block, void** arguments,
