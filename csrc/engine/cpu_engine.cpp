@@ -4,6 +4,7 @@
 #include <cstring>
 #include <iterator>
 #include <map>
+#include <mutex>
 #include <tuple>
 #include <utility>
 
@@ -14,18 +15,18 @@
 namespace shoal {
 namespace {
 
-// Work that one thread (or, where there are fewer pieces than threads, one team) does without a break.
+// Work of one thread at a time, or, where there are fewer pieces than threads, of a team.
 struct Piece {
-  std::vector<Job> jobs;  // one, or a group of tiny members
-  double cost;            // multiply-adds, about
+  std::vector<Run> runs;  // one, or a group of tiny members
+  bool in_lanes;
+  double step;  // cost of one: multiply-adds forward, about
 
-  bool in_lanes() const { return jobs.size() > 1; }
+  std::int64_t left() const { return runs.empty() ? 0 : runs[0].left; }
+  double cost() const { return step * static_cast<double>(left()); }
 };
 
-double cost_of(const Job& job) {
-  const Member& m = *job.member;
-  return static_cast<double>(job.steps) * static_cast<double>(m.hyperparameters.batch_size) *
-         static_cast<double>(m.program->multiply_adds);
+double step_of(const Member& m) {
+  return static_cast<double>(m.hyperparameters.batch_size) * static_cast<double>(m.program->multiply_adds + 1);
 }
 
 std::size_t lanes() { return static_cast<std::size_t>(kernels().lanes); }
@@ -34,9 +35,8 @@ std::size_t lanes() { return static_cast<std::size_t>(kernels().lanes); }
 constexpr double kTeamStep = 300e3;
 
 bool worth_a_team(const Piece& piece) {
-  const Member& m = *piece.jobs[0].member;
-  return !m.program->tiny() &&
-         static_cast<double>(m.hyperparameters.batch_size) * static_cast<double>(m.program->multiply_adds) >= kTeamStep;
+  const Member& m = *piece.runs[0].member;
+  return !m.program->tiny() && step_of(m) >= kTeamStep;
 }
 
 // Tiny members that agree in structure, batch size, place in the data and steps, and so can share vectors.
@@ -59,28 +59,73 @@ std::vector<std::vector<Job>> lane_groups(const std::vector<Job>& jobs) {
   return all;
 }
 
-std::vector<Piece> pieces_of(const std::vector<Job>& jobs) {
+std::vector<Piece> pieces_of(const TrainContext& context, const std::vector<Job>& jobs) {
   std::vector<Piece> pieces;
+  const auto alone = [&](const Job& job, double cost) {
+    pieces.push_back({{Run(context, job)}, false, cost * step_of(*job.member)});
+  };
   std::vector<Job> tiny;
   for (const Job& job : jobs) {
     if (job.member->program->tiny() && !augments(job.member->hyperparameters)) {
       tiny.push_back(job);
     } else {
-      pieces.push_back({{job}, cost_of(job)});
+      alone(job, 1);
     }
   }
   for (const std::vector<Job>& group : lane_groups(tiny)) {
     // A step in lanes costs the same however few members are in it; half full it is no faster than each by itself.
     if (2 * group.size() > lanes()) {
-      pieces.push_back({group, cost_of(group[0]) * static_cast<double>(lanes())});
+      Piece piece{{}, true, step_of(*group[0].member) * static_cast<double>(lanes())};
+      for (const Job& job : group) piece.runs.emplace_back(context, job);
+      pieces.push_back(std::move(piece));
     } else {
-      for (const Job& job : group) pieces.push_back({{job}, 2 * cost_of(job)});
+      for (const Job& job : group) alone(job, 2);
     }
   }
-  // Longest first, so that the threads end together.
-  std::stable_sort(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) { return a.cost > b.cost; });
   return pieces;
 }
+
+// Who trains what: a thread that is free takes some steps of the piece with most of its work left. So all end together,
+// whatever the pieces' number and lengths.
+class Turns {
+ public:
+  Turns(std::vector<Piece>& pieces, int threads) {
+    for (Piece& piece : pieces) {
+      if (piece.left() > 0) waiting_.push_back(&piece);
+      turn_ += piece.cost();
+    }
+    turn_ = std::max(turn_ / (kTurns * threads), kLeast);
+  }
+
+  // Calls train(piece, steps) until no piece waits. Those that are left then are other threads'.
+  template <class Train>
+  void take(const Train& train) {
+    while (Piece* const piece = next()) {
+      train(*piece, std::max<std::int64_t>(1, std::llround(turn_ / piece->step)));
+      if (piece->left() > 0) {
+        const std::lock_guard lock(mutex_);
+        waiting_.push_back(piece);
+      }
+    }
+  }
+
+ private:
+  Piece* next() {
+    const std::lock_guard lock(mutex_);
+    const auto most = std::max_element(waiting_.begin(), waiting_.end(),
+                                       [](const Piece* a, const Piece* b) { return a->cost() < b->cost(); });
+    if (most == waiting_.end()) return nullptr;
+    Piece* const piece = *most;
+    waiting_.erase(most);
+    return piece;
+  }
+
+  static constexpr double kTurns = 32;   // of a thread: it may wait for the others for as long as one
+  static constexpr double kLeast = 1e8;  // multiply-adds forward, some milliseconds: what a turn begins with costs 1 %
+  double turn_ = 0;
+  std::mutex mutex_;
+  std::vector<Piece*> waiting_;
+};
 
 // The sums as a GPU's block has them.
 void mutate_layer(const MutateLayer& layer) {
@@ -147,23 +192,25 @@ class CpuEngine final : public Engine {
   }
 
   void train(const TrainContext& context, const std::vector<Job>& jobs) override {
-    const std::vector<Piece> pieces = pieces_of(jobs);
+    std::vector<Piece> pieces = pieces_of(context, jobs);
     std::int64_t most = 0;
     for (const Piece& piece : pieces) {
-      const Member& sample = *piece.jobs[0].member;
-      most = std::max(most, piece.in_lanes() ? lane_workspace(context, sample) : member_workspace(context, sample));
+      const Member& sample = *piece.runs[0].member;
+      most = std::max(most, piece.in_lanes ? lane_workspace(context, sample) : member_workspace(context, sample));
     }
     reserve(most);
     const bool teams =
         static_cast<int>(pieces.size()) < pool_.size() && std::all_of(pieces.begin(), pieces.end(), worth_a_team);
     if (teams) return train_in_teams(context, pieces);
-    pool_.for_each(static_cast<std::int64_t>(pieces.size()), [&](std::int64_t i, int rank) {
-      const Piece& piece = pieces[static_cast<std::size_t>(i)];
-      if (piece.in_lanes()) {
-        train_lanes(context, piece.jobs, workspace(rank));
-      } else {
-        train_member(context, piece.jobs[0], workspace(rank), {});
-      }
+    Turns turns(pieces, pool_.size());
+    pool_.run([&](int rank) {
+      turns.take([&](Piece& piece, std::int64_t steps) {
+        if (piece.in_lanes) {
+          train_lanes(context, piece.runs, steps, workspace(rank));
+        } else {
+          train_member(context, piece.runs[0], steps, workspace(rank), {});
+        }
+      });
     });
   }
 
@@ -180,10 +227,12 @@ class CpuEngine final : public Engine {
   }
 
  private:
-  void train_in_teams(const TrainContext& context, const std::vector<Piece>& pieces) {
+  void train_in_teams(const TrainContext& context, std::vector<Piece>& pieces) {
     Barrier barrier(pool_.size());
-    for (const Piece& piece : pieces) {
-      pool_.run([&](int rank) { train_member(context, piece.jobs[0], workspace(0), {rank, pool_.size(), &barrier}); });
+    for (Piece& piece : pieces) {
+      const std::int64_t steps = piece.left();
+      pool_.run(
+          [&](int rank) { train_member(context, piece.runs[0], steps, workspace(0), {rank, pool_.size(), &barrier}); });
     }
   }
 

@@ -24,12 +24,24 @@ struct Job {
   double* losses;  // one a curve point, NaN on entry
 };
 
-std::int64_t member_workspace(const TrainContext& context, const Member& member);  // floats
-void train_member(const TrainContext& context, const Job& job, float* workspace, const Team& team);
+// A job under way. No bit depends on how many calls its steps are divided over.
+struct Run {
+  Member* member;
+  std::int64_t left;  // steps
+  Recorder recorder;
 
-// Jobs of one group must agree in structure, batch size and place in the data; at most kernels().lanes of them.
+  Run(const TrainContext& context, const Job& job)
+      : member(job.member), left(job.steps), recorder(context.record, job.losses) {}
+};
+
+// Trains for up to `steps` of what is left.
+std::int64_t member_workspace(const TrainContext& context, const Member& member);  // floats
+void train_member(const TrainContext& context, Run& run, std::int64_t steps, float* workspace, const Team& team);
+
+// The same for runs that agree in structure, batch size, place in the data and steps left; at most kernels().lanes. Those
+// that diverge are taken out of the group.
 std::int64_t lane_workspace(const TrainContext& context, const Member& member);
-void train_lanes(const TrainContext& context, std::vector<Job> jobs, float* workspace);
+void train_lanes(const TrainContext& context, std::vector<Run>& runs, std::int64_t steps, float* workspace);
 
 // Of `rows` samples' losses, `stride` floats apart.
 float mean_loss(const float* losses, std::int64_t rows, std::int64_t stride);

@@ -37,18 +37,18 @@ class LaneTrainer {
     losses_ = arena.take(most_rows_ * W_);
   }
 
-  void load(const std::vector<Job>& jobs) {
+  void load(const std::vector<Run>& runs) {
     std::fill_n(weights_, arrays_ * program_.weights * W_, 0.0f);
-    for_each_weight(jobs, [](float& lane, float& own) { lane = own; });
+    for_each_weight(runs, [](float& lane, float& own) { lane = own; });
     counters_.clear();
-    for (const Job& job : jobs) counters_.push_back(job.member->counters());
+    for (const Run& run : runs) counters_.push_back(run.member->counters());
     shuffles_.clear();
-    jobs_ = &jobs;
+    runs_ = &runs;
   }
 
-  void save(const std::vector<Job>& jobs) {
-    for_each_weight(jobs, [](float& lane, float& own) { own = lane; });
-    for (std::size_t l = 0; l < jobs.size(); ++l) jobs[l].member->counters() = counters_[l];
+  void save(const std::vector<Run>& runs) {
+    for_each_weight(runs, [](float& lane, float& own) { own = lane; });
+    for (std::size_t l = 0; l < runs.size(); ++l) runs[l].member->counters() = counters_[l];
   }
 
   Counters& counters(std::size_t lane) { return counters_[lane]; }
@@ -147,13 +147,13 @@ class LaneTrainer {
 
   // Calls move(lane's copy, member's own) for every weight and slot.
   template <class Move>
-  void for_each_weight(const std::vector<Job>& jobs, const Move& move) {
+  void for_each_weight(const std::vector<Run>& runs, const Move& move) {
     for (std::int64_t array = 0; array < arrays_; ++array) {
       for (std::size_t i = 0; i < program_.stages.size(); ++i) {
         const Stage& s = program_.stages[i];
         if (!s.has_product()) continue;
-        for (std::size_t l = 0; l < jobs.size(); ++l) {
-          float* own = jobs[l].member->parameters() + array * program_.parameters;
+        for (std::size_t l = 0; l < runs.size(); ++l) {
+          float* own = runs[l].member->parameters() + array * program_.parameters;
           float* lane = weights_ + array * program_.weights * W_ + weight_at(i) + l;
           for (std::int64_t o = 0; o < s.outputs; ++o) {
             for (std::int64_t k = 0; k < s.inputs; ++k, lane += W_)
@@ -169,7 +169,7 @@ class LaneTrainer {
     if (shuffles_.empty() || counters_[0].offset == 0) {
       shuffles_.clear();
       for (std::size_t l = 0; l < counters_.size(); ++l) {
-        shuffles_.push_back(shuffle_of(context_, *(*jobs_)[l].member, counters_[l].epoch));
+        shuffles_.push_back(shuffle_of(context_, *(*runs_)[l].member, counters_[l].epoch));
       }
     }
     for (std::int64_t l = 0; l < W_; ++l) {  // lanes without a member repeat the first one's samples
@@ -194,7 +194,7 @@ class LaneTrainer {
     const Stage& s = program_.stages[i];
     for (std::size_t l = 0; s.dropout >= 0 && l < static_cast<std::size_t>(kMostLanes); ++l) {
       const std::size_t lane = l < counters_.size() ? l : 0;
-      const Member& m = *(*jobs_)[lane].member;
+      const Member& m = *(*runs_)[lane].member;
       dropout[l] = dropout_of(s, m, counters_[lane].step);
     }
     return {.rows = rows,
@@ -212,7 +212,7 @@ class LaneTrainer {
     for (std::size_t l = 0; l < static_cast<std::size_t>(W_); ++l) {
       const std::size_t lane = l < counters_.size() ? l : 0;
       updates[l] =
-          update_at(update_rule(context_.optimizer, (*jobs_)[lane].member->hyperparameters), counters_[lane].step);
+          update_at(update_rule(context_.optimizer, (*runs_)[lane].member->hyperparameters), counters_[lane].step);
     }
     kernels().lane_update({.update = updates,
                            .weights = program_.weights,
@@ -229,29 +229,27 @@ class LaneTrainer {
   float* dx_[2];
   std::int32_t* labels_;
   std::uint32_t* index_;
-  const std::vector<Job>* jobs_ = nullptr;
+  const std::vector<Run>* runs_ = nullptr;
   std::vector<Counters> counters_;
   std::vector<Shuffle> shuffles_;
 };
 
-// Trains all jobs until one of them ends or diverges.
-void train_together(LaneTrainer& trainer, std::vector<Job>& jobs, std::vector<Recorder>& recorders, const Data& data) {
-  const auto shortest =
-      std::min_element(jobs.begin(), jobs.end(), [](const Job& a, const Job& b) { return a.steps < b.steps; });
-  for (std::int64_t i = shortest->steps; i > 0; --i) {
-    const std::int64_t rows = batch_rows(trainer.counters(0), *jobs[0].member, data);
+// Trains all until they have come so far, or one of them diverges.
+void train_together(LaneTrainer& trainer, std::vector<Run>& runs, std::int64_t left, const Data& data) {
+  while (runs[0].left > left) {
+    const std::int64_t rows = batch_rows(trainer.counters(0), *runs[0].member, data);
     const std::vector<float> losses = trainer.forward(rows);
     bool diverged = false;
-    for (std::size_t l = 0; l < jobs.size(); ++l) {
+    for (std::size_t l = 0; l < runs.size(); ++l) {
       if (std::isfinite(losses[l])) continue;
       diverged = trainer.counters(l).diverged = true;
-      recorders[l].diverge();
+      runs[l].recorder.diverge();
     }
     if (diverged) return;  // the others take this step again without it
     trainer.backward(rows);
-    for (std::size_t l = 0; l < jobs.size(); ++l) {
-      recorders[l].add(losses[l]);
-      --jobs[l].steps;
+    for (std::size_t l = 0; l < runs.size(); ++l) {
+      runs[l].recorder.add(losses[l]);
+      --runs[l].left;
     }
   }
 }
@@ -264,20 +262,15 @@ std::int64_t lane_workspace(const TrainContext& context, const Member& member) {
   return arena.used();
 }
 
-void train_lanes(const TrainContext& context, std::vector<Job> jobs, float* workspace) {
+void train_lanes(const TrainContext& context, std::vector<Run>& runs, std::int64_t steps, float* workspace) {
   Arena arena(workspace);
-  LaneTrainer trainer(context, *jobs[0].member, arena);
-  std::vector<Recorder> recorders;
-  for (const Job& job : jobs) recorders.emplace_back(context.record, job.losses);
-  while (!jobs.empty()) {
-    trainer.load(jobs);
-    train_together(trainer, jobs, recorders, context.data);
-    trainer.save(jobs);
-    for (std::size_t l = jobs.size(); l-- > 0;) {
-      if (jobs[l].steps > 0 && !jobs[l].member->counters().diverged) continue;
-      jobs.erase(jobs.begin() + static_cast<std::ptrdiff_t>(l));
-      recorders.erase(recorders.begin() + static_cast<std::ptrdiff_t>(l));
-    }
+  LaneTrainer trainer(context, *runs[0].member, arena);
+  const std::int64_t left = std::max<std::int64_t>(runs[0].left - steps, 0);
+  while (!runs.empty() && runs[0].left > left) {
+    trainer.load(runs);
+    train_together(trainer, runs, left, context.data);
+    trainer.save(runs);
+    std::erase_if(runs, [](const Run& run) { return run.member->counters().diverged; });
   }
 }
 

@@ -119,24 +119,26 @@ std::int64_t member_workspace(const TrainContext& context, const Member& member)
   return arena.used();
 }
 
-void train_member(const TrainContext& context, const Job& job, float* workspace, const Team& team) {
+void train_member(const TrainContext& context, Run& run, std::int64_t steps, float* workspace, const Team& team) {
   Arena arena(workspace);
-  MemberTrainer trainer(context, *job.member, arena, team);
-  Counters counters = job.member->counters();  // every thread counts for itself, the first one writes back
-  Recorder recorder(context.record, job.losses);
-  for (std::int64_t i = 0; i < job.steps && !counters.diverged; ++i) {
-    const std::int64_t rows = batch_rows(counters, *job.member, context.data);
+  MemberTrainer trainer(context, *run.member, arena, team);
+  Counters counters = run.member->counters();  // every thread counts for itself, the first one writes back
+  std::int64_t left = run.left;
+  for (std::int64_t i = std::min(steps, left); i > 0 && !counters.diverged; --i, --left) {
+    const std::int64_t rows = batch_rows(counters, *run.member, context.data);
     const float loss = trainer.step(counters, rows);
     if (std::isfinite(loss)) {
-      if (team.rank == 0) recorder.add(loss);
+      if (team.rank == 0) run.recorder.add(loss);
       advance(counters, rows, context.data.samples());
     } else {
       counters.diverged = true;
-      if (team.rank == 0) recorder.diverge();
+      if (team.rank == 0) run.recorder.diverge();
     }
   }
   team.wait();
-  if (team.rank == 0) job.member->counters() = counters;
+  if (team.rank != 0) return;
+  run.member->counters() = counters;
+  run.left = counters.diverged ? 0 : left;
 }
 
 }  // namespace shoal

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <random>
 
 #include "members.h"
@@ -78,6 +79,31 @@ TEST_CASE("threads, company, row and quanta do not change a bit") {
     fit(p, toy.classes(), 6);
     fit(p, toy.classes(), 8);
     CHECK(bytes(p, row) == want);
+  }
+}
+
+// Steps of 3e7 multiply-adds and more: a thread takes two or a few at a time, fewer than a point of the curve has.
+TEST_CASE("a curve does not show where threads took turns") {
+  const Toy toy(2000, 21);
+  for (const std::int64_t width : {64, 1000}) {
+    CAPTURE(width);
+    const auto trained = [&](int threads, std::int64_t record) {
+      Population p({21}, Optimizer::sgd, Loss::mse, {.seed = 5, .threads = threads});
+      const std::int64_t members = width == 64 ? 16 : 3;
+      for (std::int64_t i = 0; i < members; ++i)
+        p.add(mlp(width, 1), rates(i == 1 ? 1e30f : 0.01f, 2000), static_cast<std::uint32_t>(i));
+      std::vector<double> losses(static_cast<std::size_t>(members * (12 / record)));
+      p.fit(toy.values(), std::vector<std::int64_t>(static_cast<std::size_t>(members), 12), record, losses.data());
+      return std::pair(bytes(p, 2), losses);
+    };
+    const auto [state, each] = trained(1, 1);
+    const auto [same, means] = trained(2, 6);
+    CHECK(same == state);
+    for (std::size_t point = 0; point < 2; ++point) {
+      const auto first = each.begin() + static_cast<std::ptrdiff_t>(24 + 6 * point);  // of the third member
+      CHECK(means[4 + point] == std::accumulate(first, first + 6, 0.0) / 6);
+      CHECK(std::isnan(means[2 + point]));  // of the second, which diverged
+    }
   }
 }
 
