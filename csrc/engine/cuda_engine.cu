@@ -337,12 +337,8 @@ class CudaEngine final : public Engine {
   template <class Launch>
   Teams teams_for(void (*kernel)(Launch), const Demand& demand, Room& room) {
     const std::int64_t blocks = resident_blocks(kernel, demand.threads, demand.shared);
-    std::int64_t teams = std::min(demand.jobs, blocks);
-    std::size_t free = 0, total = 0;
-    check(cudaMemGetInfo(&free, &total), "asking for free memory");
-    const std::size_t one = bytes_of(demand.workspace), available = room.workspaces.size() + free / 2;
-    if (one > 0) teams = std::min(teams, static_cast<std::int64_t>(available / one));
-    if (teams == 0) throw OutOfMemory(one);
+    std::int64_t teams = that_fit(std::min(demand.jobs, blocks), demand, room);
+    if (teams == 0) throw OutOfMemory(bytes_of(demand.workspace));
     const std::int64_t most = demand.multiply_adds < kLongStep ? kMostBlocks : blocks;
     const bool splits = demand.on_chip == OnChip::nothing;  // what is on chip belongs to one block
     std::int64_t size = splits ? std::clamp<std::int64_t>(blocks / teams, 1, std::min(most, demand.widest)) : 1;
@@ -364,6 +360,15 @@ class CudaEngine final : public Engine {
             .arrivals = control,
             .taken = reinterpret_cast<int*>(control + count),
             .queue = reinterpret_cast<int*>(control + 2 * count)};
+  }
+
+  // So many teams as memory has workspaces for. The driver, which takes its time, is asked only if they are not there.
+  static std::int64_t that_fit(std::int64_t teams, const Demand& demand, const Room& room) {
+    const std::size_t one = bytes_of(demand.workspace);
+    if (one * static_cast<std::size_t>(teams) <= room.workspaces.size()) return teams;
+    std::size_t free = 0, total = 0;
+    check(cudaMemGetInfo(&free, &total), "asking for free memory");
+    return std::min(teams, static_cast<std::int64_t>((room.workspaces.size() + free / 2) / one));
   }
 
   // Blocks of the cluster that does the work of a team of this size; 0: better none.
