@@ -63,6 +63,18 @@ void early(const Arguments& a) {
 
 void behind_the_end(const Arguments& a) { shared_memory()[threadIdx.x + (a.mistake ? 1 : 0)] = 1; }
 
+void in_front(const Arguments& a) { shared_memory()[static_cast<int>(threadIdx.x) - (a.mistake ? 1 : 0)] = 1; }
+
+void reads_behind_the_end(const Arguments& a) {
+  shared_memory()[threadIdx.x] = 1;
+  a.out[threadIdx.x] = shared_memory()[threadIdx.x + (a.mistake ? 1 : 0)];
+}
+
+void reads_far_away(const Arguments& a) {
+  shared_memory()[threadIdx.x] = 1;
+  a.out[threadIdx.x] = shared_memory()[static_cast<int>(threadIdx.x) - (a.mistake ? 30'000 : 0)];
+}
+
 void unwritten(const Arguments& a) {
   if (!a.mistake || threadIdx.x != 7) shared_memory()[threadIdx.x] = 1;
   __syncthreads();
@@ -116,8 +128,24 @@ TEST_CASE("emulation: a cluster's barrier is for all of its blocks") {
 TEST_CASE("emulation: shared memory ends where the launch said, and starts as NaN") {
   CHECK_NOTHROW(run(behind_the_end, false));
   CHECK_THROWS_AS(run(behind_the_end, true), Fault);
+  CHECK_NOTHROW(run(behind_the_end, false, 65));
+  CHECK_THROWS_AS(run(behind_the_end, true, 65, 65), Fault);  // 16 bytes do not divide it
   CHECK(run(unwritten, false)[7] == 1);
   CHECK(std::isnan(run(unwritten, true)[7]));
+}
+
+TEST_CASE("emulation: shared memory begins where it begins, and nothing behind its end is read") {
+  constexpr std::size_t kPage = 1024;  // floats
+  for (const std::size_t floats : {std::size_t{64}, kPage}) {
+    CHECK_NOTHROW(run(in_front, false, floats));
+    CHECK_THROWS_AS(run(in_front, true, floats), Fault);
+  }
+  for (const unsigned threads : {64u, 1024u}) {
+    CHECK(run(reads_behind_the_end, false, threads, threads)[7] == 1);
+    CHECK_THROWS_AS(run(reads_behind_the_end, true, threads, threads), Fault);
+  }
+  CHECK(run(reads_far_away, false)[7] == 1);
+  CHECK_THROWS_AS(run(reads_far_away, true), Fault);
 }
 
 TEST_CASE("emulation: a launch that no device could hold is refused") {

@@ -2,16 +2,19 @@
 // with g++ against this header instead of the toolkit's.
 //
 // A CUDA thread is a fiber that runs until it waits for others. Which fiber runs next is drawn from a seed, so that a
-// missing barrier gives wrong numbers. Shared memory starts as NaN, with a guard of NaN behind it. A barrier that not
-// all threads of a block or cluster reach, or that they reach in different places, a write behind the shared memory, and
-// a launch that no device could hold throw emulation::Fault.
+// missing barrier gives wrong numbers. Shared memory starts as NaN. A barrier that not all threads of a block or cluster
+// reach, or that they reach in different places, a read behind the shared memory, a write behind or in front of it, and a
+// launch that no device could hold throw emulation::Fault.
 #pragma once
 
+#include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -55,7 +58,7 @@ struct Fault : std::runtime_error {
 };
 
 inline constexpr int kWarpSize = 32;
-inline constexpr std::size_t kSharedLimit = 227 * 1024, kReserved = 1024, kGuard = 4096;
+inline constexpr std::size_t kSharedLimit = 227 * 1024, kReserved = 1024;
 inline constexpr int kProcessors = 2, kMostThreads = 512;  // of one processor
 inline constexpr unsigned kMostOfCluster = 8;              // blocks that every device with clusters takes
 inline constexpr std::uint32_t kUnwritten = 0x7FBADBADu;   // a NaN
@@ -129,11 +132,46 @@ struct Factors {
   float a[16][16], b[16][8];
 };
 
+// The shared memory of a block, between pages that nobody may touch. It ends where they begin, but for what its own
+// alignment leaves over; in front of it is the rest of its first page.
+class SharedMemory {
+ public:
+  explicit SharedMemory(std::size_t bytes) : floats_(bytes / sizeof(float)) {
+    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    open_ = (bytes + page - 1) / page * page;
+    void* const all = mmap(nullptr, open_ + 2 * kGuard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED) throw std::bad_alloc();
+    start_ = static_cast<std::byte*>(all);
+    mprotect(start_ + kGuard, open_, PROT_READ | PROT_WRITE);
+    std::fill(first(), end(), std::bit_cast<float>(kUnwritten));
+  }
+  ~SharedMemory() { munmap(start_, open_ + 2 * kGuard); }
+  SharedMemory(const SharedMemory&) = delete;
+  SharedMemory& operator=(const SharedMemory&) = delete;
+
+  float* data() const { return end() - (floats_ + kAligned - 1) / kAligned * kAligned; }
+  bool guards(const void* address) const { return address >= start_ && address < start_ + open_ + 2 * kGuard; }
+  // Throws if anything was written beside it.
+  void check() const {
+    const auto unwritten = [](float v) { return std::bit_cast<std::uint32_t>(v) == kUnwritten; };
+    if (!std::all_of(first(), data(), unwritten)) throw Fault("a write in front of shared memory");
+    if (!std::all_of(data() + floats_, end(), unwritten)) throw Fault("a write behind the end of shared memory");
+  }
+
+ private:
+  static constexpr std::size_t kAligned = 4, kGuard = std::size_t{1} << 20;  // floats, bytes
+  float* first() const { return reinterpret_cast<float*>(start_ + kGuard); }
+  float* end() const { return reinterpret_cast<float*>(start_ + kGuard + open_); }
+
+  std::size_t floats_, open_ = 0;
+  std::byte* start_ = nullptr;
+};
+
 struct Block {
   dim3 index;
   std::vector<Thread> threads;
   std::vector<Factors> factors;  // by warp
-  std::vector<float> shared;
+  std::unique_ptr<SharedMemory> shared;
 };
 
 // Those that a barrier is for.
@@ -145,6 +183,7 @@ struct Group {
 struct Machine {
   Context scheduler{};
   Thread* current = nullptr;
+  std::vector<Block> blocks;
   std::vector<Group> groups;
   std::function<void()> body;
   std::uint64_t progress = 0;  // barriers passed and threads ended
@@ -169,7 +208,13 @@ inline void yield() { leave(Wait::none, {}); }
 inline void cluster_sync(const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
   leave(Wait::cluster, {file, line});
 }
-inline float* shared_memory() { return self().block->shared.data(); }
+inline float* shared_memory() { return self().block->shared->data(); }
+
+inline void end_thread(Machine& m) {
+  m.current->wait = Wait::done;
+  ++m.progress;
+  change(m.current->context, m.scheduler);
+}
 
 inline void run_thread() {
   Machine& m = *machine();
@@ -179,10 +224,37 @@ inline void run_thread() {
   } catch (...) {
     m.error = std::current_exception();
   }
-  m.current->wait = Wait::done;
-  ++m.progress;
-  change(m.current->context, m.scheduler);
+  end_thread(m);
 }
+
+// While it is there, a thread of a kernel that touches what it may not ends with a Fault instead of a signal.
+class Trap {
+ public:
+  Trap() {
+    struct sigaction action{};
+    action.sa_sigaction = &caught;
+    action.sa_flags = SA_SIGINFO | SA_NODEFER;  // on the fiber's stack, and it does not return
+    sigaction(SIGSEGV, &action, &before());
+  }
+  ~Trap() { sigaction(SIGSEGV, &before(), nullptr); }
+  Trap(const Trap&) = delete;
+  Trap& operator=(const Trap&) = delete;
+
+ private:
+  static struct sigaction& before() {
+    static struct sigaction action{};
+    return action;
+  }
+  static void caught(int, siginfo_t* info, void*) {
+    Machine& m = *machine();
+    for (const Block& block : m.blocks) {
+      if (!block.shared->guards(info->si_addr)) continue;
+      m.error = std::make_exception_ptr(Fault("a read or a write outside of shared memory"));
+      end_thread(m);
+    }
+    sigaction(SIGSEGV, &before(), nullptr);  // another mistake: it happens again, without this
+  }
+};
 
 inline void make_fiber(Thread& thread) {
   constexpr std::size_t kStack = 128 * 1024;
@@ -227,9 +299,9 @@ inline void release(Machine& m, const Group& group) {
   ++m.progress;
 }
 
-inline void run_blocks(Machine& m, std::vector<Block>& blocks) {
+inline void run_blocks(Machine& m) {
   std::vector<Thread*> all;
-  for (Block& block : blocks) {
+  for (Block& block : m.blocks) {
     for (Thread& thread : block.threads) all.push_back(&thread);
   }
   std::mt19937_64 random(seed);
@@ -237,7 +309,7 @@ inline void run_blocks(Machine& m, std::vector<Block>& blocks) {
   int idle = 0;
   while (std::any_of(all.begin(), all.end(), [](const Thread* t) { return t->wait != Wait::done; })) {
     std::shuffle(all.begin(), all.end(), random);
-    const std::uint64_t late = blocks.size() > 1 ? random() : 0;  // blocks that do not run now: they do not keep step
+    const std::uint64_t late = m.blocks.size() > 1 ? random() : 0;  // blocks that do not run now: they do not keep step
     for (Thread* thread : all) {
       if (thread->wait != Wait::none || (late >> thread->block->index.x % 64 & 1)) continue;
       m.current = thread;
@@ -251,38 +323,34 @@ inline void run_blocks(Machine& m, std::vector<Block>& blocks) {
   }
 }
 
-inline void check_guard(const Block& block) {
-  const auto unwritten = [](float v) { return std::bit_cast<std::uint32_t>(v) == kUnwritten; };
-  if (!std::all_of(block.shared.end() - kGuard / sizeof(float), block.shared.end(), unwritten))
-    throw Fault("a write behind the end of shared memory");
-}
-
 inline void launch(dim3 grid, dim3 block, std::size_t shared_bytes, std::function<void()> body, unsigned cluster = 1) {
   if (shared_bytes > kSharedLimit)
     throw Fault("a launch with " + std::to_string(shared_bytes) + " bytes of shared memory");
   if (block.x * block.y * block.z > 1024) throw Fault("a launch with more than 1024 threads a block");
   Machine m;
   m.body = std::move(body);
-  std::vector<Block> blocks(grid.x);
+  m.blocks = std::vector<Block>(grid.x);
   for (unsigned b = 0; b < grid.x; ++b) {
-    blocks[b].index = dim3(b);
-    blocks[b].shared.assign((shared_bytes + kGuard) / sizeof(float), std::bit_cast<float>(kUnwritten));
-    blocks[b].threads = std::vector<Thread>(block.x);
-    blocks[b].factors.resize((block.x + kWarpSize - 1) / kWarpSize);
+    Block& made = m.blocks[b];
+    made.index = dim3(b);
+    made.shared = std::make_unique<SharedMemory>(shared_bytes);
+    made.threads = std::vector<Thread>(block.x);
+    made.factors.resize((block.x + kWarpSize - 1) / kWarpSize);
     for (unsigned t = 0; t < block.x; ++t) {
-      Thread& thread = blocks[b].threads[t];
+      Thread& thread = made.threads[t];
       thread.index = dim3(t, 0, 0);
-      thread.block = &blocks[b];
+      thread.block = &made;
       make_fiber(thread);
     }
   }
-  m.groups = groups_of(blocks, cluster);
+  m.groups = groups_of(m.blocks, cluster);
   gridDim = grid;
   blockDim = block;
+  const Trap trap;
   Machine* const before = std::exchange(machine(), &m);
   try {
-    run_blocks(m, blocks);
-    for (const Block& each : blocks) check_guard(each);
+    run_blocks(m);
+    for (const Block& each : m.blocks) each.shared->check();
   } catch (...) {
     machine() = before;
     throw;
