@@ -3,9 +3,11 @@
 
 #include <cmath>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <cuda_runtime.h>
+#include "core/cuda.h"
 #include "kernels/rows_cuda.h"
 #include "pictures.h"
 #include "shoal/device.h"
@@ -56,6 +58,11 @@ double difference(const Bytes& a, const Bytes& b) {
   }
   return most;
 }
+
+struct TwoGpus {
+  int before = std::exchange(emulation::devices, 2);
+  ~TwoGpus() { emulation::devices = before; }
+};
 
 constexpr double kClose = 1e-4;
 
@@ -457,9 +464,8 @@ TEST_CASE("cuda: a member is copied through the device's memory and through pinn
 }
 
 TEST_CASE("cuda: devices are told apart by UUID") {
-  const int before = std::exchange(emulation::devices, 2);
+  const TwoGpus two;
   const std::vector<Device> all = devices();
-  emulation::devices = before;
   REQUIRE(all.size() == 3);
   CHECK(all[0].uuid == "e0000102-0304-0506-0708-090a0b0cfe00");
   CHECK(all[1].uuid == "e0000102-0304-0506-0708-090a0b0cfe01");
@@ -467,7 +473,7 @@ TEST_CASE("cuda: devices are told apart by UUID") {
 }
 
 TEST_CASE("cuda: a population on one GPU leaves the others alone") {
-  const int before = std::exchange(emulation::devices, 2);
+  const TwoGpus two;
   const Pictures pictures(40, {5, 4});
   const Network network{{layer::dense(8), layer::relu(), layer::dense(2)}};
   const auto use_the_second = [&] {
@@ -491,7 +497,78 @@ TEST_CASE("cuda: a population on one GPU leaves the others alone") {
   emulation::current_device() = 0;
   use_the_second();
   CHECK(emulation::current_device() == 0);
-  emulation::devices = before;
+}
+
+TEST_CASE("cuda: one process trains on two GPUs, in turns or at once") {
+  const TwoGpus two;
+  const Pictures pictures(40, {9, 8, 3});
+  const auto fresh = [&](const std::string& device) {
+    Population p = population(device, pictures.shape);
+    p.add(lenet(), rates(0.05f, 16), 7);
+    for (std::uint32_t id = 0; id < 3; ++id) p.add(vectors(), rates(0.05f, 16), id);
+    return p;
+  };
+  const auto evaluated = [&](Population& p) {
+    std::vector<float> losses(4), metrics(4);
+    p.evaluate(pictures.classes(), {0, 1, 2, 3}, losses.data(), metrics.data());
+    return losses;
+  };
+  Population alone = fresh("cuda:0");
+  fit(alone, pictures.classes(), 2);
+  fit(alone, pictures.classes(), 3);
+  const std::vector<float> losses = evaluated(alone);
+  const auto check = [&](Population& p) {
+    CHECK(evaluated(p) == losses);
+    for (std::int64_t row = 0; row < 4; ++row) CHECK(state(p, row) == state(alone, row));
+  };
+
+  Population first = fresh("cuda:0"), second = fresh("cuda:1");
+  for (const std::int64_t steps : {2, 3}) {
+    for (Population* p : {&second, &first}) fit(*p, pictures.classes(), steps);
+  }
+  for (Population* p : {&first, &second}) check(*p);
+
+  Population one = fresh("cuda:0"), other = fresh("cuda:1");
+  std::vector<std::thread> threads;
+  for (Population* p : {&one, &other}) {
+    threads.emplace_back([&pictures, p] {
+      for (const std::int64_t steps : {2, 3}) fit(*p, pictures.classes(), steps);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (Population* p : {&one, &other}) check(*p);
+
+  // A member goes to the other GPU, through the memory of either one and through the host's.
+  const auto size = static_cast<std::size_t>(second.state_bytes(1));
+  second.mutate({1}, 0.5);
+  const Bytes moved = state(second, 1);
+  std::int64_t row = 1;
+  for (const auto& block : {device_memory(0, size), device_memory(1, size), pinned_memory(0, size)}) {
+    second.read_state(1, block.get());
+    first.write_state(row, block.get());
+    CHECK(state(first, row++) == moved);
+  }
+}
+
+TEST_CASE("cuda: data in the memory of one GPU train members on another") {
+  const TwoGpus two;
+  const Pictures pictures(40, {5, 4});
+  const Network network{{layer::dense(8), layer::relu(), layer::dense(2)}};
+  const auto trained = [&](const std::string& device, const Dataset& data) {
+    Population p = population(device, pictures.shape, Optimizer::sgd, Loss::mse);
+    p.add(network, rates(0.01f, 16), 1);
+    fit(p, data, 3);
+    return state(p, 0);
+  };
+  const Bytes want = trained("cuda:0", pictures.values());
+  Dataset data = pictures.values();
+  const cuda::Current current(1);
+  const cuda::Memory x(pictures.x.size() * sizeof(float)), targets(pictures.targets.size() * sizeof(float));
+  std::memcpy(x.data(), pictures.x.data(), x.size());
+  std::memcpy(targets.data(), pictures.targets.data(), targets.size());
+  data.x_f32 = x.as<float>();
+  data.targets = targets.as<float>();
+  for (const char* device : {"cuda:0", "cuda:1"}) CHECK(trained(device, data) == want);
 }
 
 TEST_CASE("cuda: a device that is not there, and memory that is not") {

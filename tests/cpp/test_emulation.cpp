@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include <cuda_runtime.h>
@@ -91,6 +92,14 @@ void votes(const Arguments& a) {
       static_cast<float>(100 * __ffs(static_cast<int>(odd)) + __shfl_sync(~0u, place, (lane + 1) % 32));
 }
 
+void ones(Arguments a) { a.out[threadIdx.x] = 1; }
+
+cudaError_t launch_ones(void* out, std::size_t shared_bytes, cudaStream_t stream) {
+  Arguments arguments{static_cast<float*>(out), false};
+  void* all[] = {&arguments};
+  return cudaLaunchCooperativeKernel(ones, dim3(1), dim3(64), all, shared_bytes, stream);
+}
+
 void sums(const Arguments& a) { a.out[threadIdx.x] = warp_sum(static_cast<float>(threadIdx.x)); }
 
 }  // namespace
@@ -151,6 +160,46 @@ TEST_CASE("emulation: shared memory begins where it begins, and nothing behind i
 TEST_CASE("emulation: a launch that no device could hold is refused") {
   CHECK_THROWS_AS(run(sums, false, emulation::kSharedLimit / sizeof(float) + 1), Fault);
   CHECK_THROWS_AS(run(sums, false, 0, 1056), Fault);
+}
+
+TEST_CASE("emulation: memory, streams and what a kernel may ask for belong to one device") {
+  const int before = std::exchange(emulation::devices, 2);
+  constexpr std::size_t kBytes = 64 * sizeof(float), kMuchShared = 60'000;
+  void *first = nullptr, *second = nullptr;
+  cudaStream_t stream = nullptr;
+  cudaSetDevice(0);
+  cudaMalloc(&first, kBytes);
+  cudaSetDevice(1);
+  cudaMalloc(&second, kBytes);
+  cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+  for (const auto& [memory, device] : {std::pair(first, 0), std::pair(second, 1)}) {
+    cudaPointerAttributes attributes{};
+    cudaPointerGetAttributes(&attributes, static_cast<float*>(memory) + 63);
+    CHECK(attributes.type == cudaMemoryTypeDevice);
+    CHECK(attributes.device == device);
+  }
+  CHECK(launch_ones(second, 0, stream) == cudaSuccess);
+  CHECK_THROWS_AS(launch_ones(first, 0, stream), Fault);
+  CHECK(launch_ones(second, kMuchShared, stream) == cudaErrorInvalidValue);
+  cudaFuncSetAttribute(ones, cudaFuncAttributeMaxDynamicSharedMemorySize, kMuchShared);
+  CHECK(launch_ones(second, kMuchShared, stream) == cudaSuccess);
+
+  cudaSetDevice(0);
+  CHECK(launch_ones(first, 0, nullptr) == cudaSuccess);
+  CHECK(launch_ones(first, 0, stream) == cudaErrorInvalidResourceHandle);
+  CHECK(launch_ones(first, kMuchShared, nullptr) == cudaErrorInvalidValue);
+  CHECK(cudaMemcpyAsync(first, second, kBytes, cudaMemcpyDefault, nullptr) == cudaSuccess);
+  CHECK_THROWS_AS(cudaMemcpyAsync(first, second, kBytes, cudaMemcpyDefault, stream), Fault);
+  CHECK_THROWS_AS(cudaMemsetAsync(second, 0, kBytes, stream), Fault);
+
+  const std::size_t limit = std::exchange(emulation::memory_limit, 2 * kBytes);
+  void* more = nullptr;
+  CHECK(cudaMalloc(&more, 2 * kBytes) == cudaErrorMemoryAllocation);
+  CHECK(cudaMalloc(&more, kBytes) == cudaSuccess);  // the other's is not counted
+  emulation::memory_limit = limit;
+  cudaStreamDestroy(stream);
+  for (void* const memory : {first, second, more}) cudaFree(memory);
+  emulation::devices = before;
 }
 
 TEST_CASE("emulation: shuffles are lane for lane") {

@@ -5,6 +5,9 @@
 // missing barrier gives wrong numbers. Shared memory starts as NaN. A barrier that not all threads of a block or cluster
 // reach, or that they reach in different places, a read behind the shared memory, a write behind or in front of it, and a
 // launch that no device could hold throw emulation::Fault.
+//
+// Memory, streams and what a kernel is allowed belong to the device that was current on their thread. A kernel that
+// touches the memory of another device, and a copy in a stream of another one, throw emulation::Fault, too.
 #pragma once
 
 #include <sys/mman.h>
@@ -21,7 +24,9 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <set>
 #include <stdexcept>
@@ -30,7 +35,7 @@
 #include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/common_interface_defs.h>
+#include <sanitizer/asan_interface.h>
 #endif
 
 #define __global__ inline  // kernels in headers may come into several files
@@ -64,12 +69,84 @@ inline constexpr unsigned kMostOfCluster = 8;              // blocks that every 
 inline constexpr std::uint32_t kUnwritten = 0x7FBADBADu;   // a NaN
 
 inline std::uint64_t seed = 1;  // of the order of fibers
-inline int devices = 1;         // that the machine seems to have
+inline int setting(const char* name, int otherwise) {
+  const char* const text = std::getenv(name);
+  return text ? std::atoi(text) : otherwise;
+}
+inline int devices = setting("SHOAL_EMULATED_GPUS", 1);  // that the machine seems to have
 inline std::pair<int, int> capability{9, 0};
-inline int compiled_for = 90;  // as a cudaFuncAttributes::ptxVersion
-inline std::size_t memory_limit = std::size_t{8} << 30, memory_used = 0;
+inline int compiled_for = 90;                            // as a cudaFuncAttributes::ptxVersion
+inline std::size_t memory_limit = std::size_t{8} << 30;  // of each device
+inline std::size_t memory_used = 0;                      // of all
 inline int launches = 0, copies = 0;  // so far: of kernels; of memory, to or from a device or within it
 inline int cluster_launches = 0;      // those with clusters among them
+
+inline std::recursive_mutex one_at_a_time;  // for all of this, whatever thread it is called on
+using Lock = std::scoped_lock<std::recursive_mutex>;
+
+inline int& current_device() {
+  static thread_local int device = 0;
+  return device;
+}
+
+// Devices that something was done on, each of which costs memory there.
+inline std::set<int>& contexts() {
+  static std::set<int> all;
+  return all;
+}
+inline void make_context() { contexts().insert(current_device()); }
+
+// cuDevicePrimaryCtxGetState
+inline int context_state(int device, unsigned* flags, int* active) {
+  const Lock lock(one_at_a_time);
+  *flags = 0;
+  return *active = contexts().contains(device), 0;
+}
+
+inline std::size_t whole_pages(std::size_t bytes) {
+  static const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  return (bytes + page - 1) / page * page;
+}
+
+// Device memory, in pages of its own.
+struct Allocation {
+  std::byte* data;
+  std::size_t bytes;
+  int device;
+
+  bool holds(const void* address) const { return address >= data && address < data + bytes; }
+};
+
+inline std::vector<Allocation>& allocations() {
+  static std::vector<Allocation> all;
+  return all;
+}
+inline const Allocation* allocation_of(const void* address) {
+  const auto& all = allocations();
+  const auto found = std::find_if(all.begin(), all.end(), [&](const Allocation& a) { return a.holds(address); });
+  return found == all.end() ? nullptr : &*found;
+}
+inline std::size_t free_memory() {
+  std::size_t free = memory_limit;
+  for (const Allocation& each : allocations()) free -= each.device == current_device() ? std::min(free, each.bytes) : 0;
+  return free;
+}
+
+// While a kernel runs, the memory of other devices is out of its reach.
+class OthersClosed {
+ public:
+  OthersClosed() { protect(PROT_NONE); }
+  ~OthersClosed() { protect(PROT_READ | PROT_WRITE); }
+  OthersClosed(const OthersClosed&) = delete;
+  OthersClosed& operator=(const OthersClosed&) = delete;
+
+ private:
+  static void protect(int how) {
+    for (const Allocation& each : allocations()) {
+      if (each.device != current_device()) mprotect(each.data, whole_pages(each.bytes), how);
+    }
+  }
+};
 
 enum class Wait { none, cluster, block, warp, done };
 
@@ -137,8 +214,7 @@ struct Factors {
 class SharedMemory {
  public:
   explicit SharedMemory(std::size_t bytes) : floats_(bytes / sizeof(float)) {
-    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-    open_ = (bytes + page - 1) / page * page;
+    open_ = whole_pages(bytes);
     void* const all = mmap(nullptr, open_ + 2 * kGuard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (all == MAP_FAILED) throw std::bad_alloc();
     start_ = static_cast<std::byte*>(all);
@@ -247,9 +323,13 @@ class Trap {
   }
   static void caught(int, siginfo_t* info, void*) {
     Machine& m = *machine();
+    const char* what = nullptr;
     for (const Block& block : m.blocks) {
-      if (!block.shared->guards(info->si_addr)) continue;
-      m.error = std::make_exception_ptr(Fault("a read or a write outside of shared memory"));
+      if (block.shared->guards(info->si_addr)) what = "a read or a write outside of shared memory";
+    }
+    if (allocation_of(info->si_addr)) what = "a kernel that touches the memory of another device";
+    if (what) {
+      m.error = std::make_exception_ptr(Fault(what));
       end_thread(m);
     }
     sigaction(SIGSEGV, &before(), nullptr);  // another mistake: it happens again, without this
@@ -327,6 +407,7 @@ inline void launch(dim3 grid, dim3 block, std::size_t shared_bytes, std::functio
   if (shared_bytes > kSharedLimit)
     throw Fault("a launch with " + std::to_string(shared_bytes) + " bytes of shared memory");
   if (block.x * block.y * block.z > 1024) throw Fault("a launch with more than 1024 threads a block");
+  const Lock lock(one_at_a_time);
   Machine m;
   m.body = std::move(body);
   m.blocks = std::vector<Block>(grid.x);
@@ -347,6 +428,7 @@ inline void launch(dim3 grid, dim3 block, std::size_t shared_bytes, std::functio
   gridDim = grid;
   blockDim = block;
   const Trap trap;
+  const OthersClosed others;
   Machine* const before = std::exchange(machine(), &m);
   try {
     run_blocks(m);
@@ -436,7 +518,8 @@ enum cudaError_t {
   cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
   cudaErrorCooperativeLaunchTooLarge = 82,
-  cudaErrorInvalidDevice = 101
+  cudaErrorInvalidDevice = 101,
+  cudaErrorInvalidResourceHandle = 400
 };
 enum cudaMemcpyKind { cudaMemcpyDefault = 4 };
 enum cudaDeviceAttr {
@@ -451,7 +534,10 @@ enum cudaDeviceAttr {
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 enum cudaMemoryType { cudaMemoryTypeUnregistered = 0, cudaMemoryTypeDevice = 2, cudaMemoryTypeManaged = 3 };
 inline constexpr unsigned cudaStreamNonBlocking = 1;
-using cudaStream_t = void*;
+struct CUstream_st {
+  int device;
+};
+using cudaStream_t = CUstream_st*;  // null: the current device's own
 
 struct cudaPointerAttributes {
   cudaMemoryType type;
@@ -469,28 +555,27 @@ struct cudaDeviceProp {
 
 namespace emulation {
 
-// Device memory, so that a pointer can be told from the host's.
-inline std::vector<std::pair<std::byte*, std::size_t>>& allocations() {
-  static std::vector<std::pair<std::byte*, std::size_t>> all;
+inline bool is_of_current(cudaStream_t stream) { return !stream || stream->device == current_device(); }
+
+// CUDA copies in any stream; but what is called for one device while another is current makes a context there.
+inline void copy_in(cudaStream_t stream) {
+  if (!is_of_current(stream)) throw Fault("a copy in a stream of another device than the current one");
+  make_context();
+}
+
+// Bytes of shared memory that a kernel may be launched with, by device.
+inline std::map<std::pair<int, const void*>, std::size_t>& allowed() {
+  static std::map<std::pair<int, const void*>, std::size_t> all;
   return all;
 }
-
-inline int& current_device() {
-  static int device = 0;
-  return device;
+template <class Kernel>
+std::size_t& allowed_for(Kernel kernel) {
+  return allowed().try_emplace({current_device(), reinterpret_cast<const void*>(kernel)}, 48 * 1024).first->second;
 }
-
-// Devices that something was done on, each of which costs memory there.
-inline std::set<int>& contexts() {
-  static std::set<int> all;
-  return all;
-}
-inline void make_context() { contexts().insert(current_device()); }
-
-// cuDevicePrimaryCtxGetState
-inline int context_state(int device, unsigned* flags, int* active) {
-  *flags = 0;
-  return *active = contexts().contains(device), 0;
+template <class Kernel>
+cudaError_t check_launch(Kernel kernel, std::size_t shared_bytes, cudaStream_t stream) {
+  if (!is_of_current(stream)) return cudaErrorInvalidResourceHandle;
+  return shared_bytes <= allowed_for(kernel) ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 }  // namespace emulation
@@ -500,6 +585,7 @@ inline const char* cudaGetErrorString(cudaError_t error) {
     case cudaSuccess: return "no error";
     case cudaErrorMemoryAllocation: return "out of memory";
     case cudaErrorInvalidDevice: return "invalid device ordinal";
+    case cudaErrorInvalidResourceHandle: return "invalid resource handle";
     case cudaErrorCooperativeLaunchTooLarge: return "too many blocks in cooperative launch";
     default: return "invalid argument";
   }
@@ -509,6 +595,7 @@ inline cudaError_t cudaGetDeviceCount(int* count) { return *count = emulation::d
 inline cudaError_t cudaGetDevice(int* device) { return *device = emulation::current_device(), cudaSuccess; }
 inline cudaError_t cudaSetDevice(int device) {
   if (device < 0 || device >= emulation::devices) return cudaErrorInvalidDevice;
+  const emulation::Lock lock(emulation::one_at_a_time);
   emulation::current_device() = device;
   return emulation::make_context(), cudaSuccess;
 }
@@ -517,7 +604,8 @@ inline cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** fun
   if (std::strcmp(name, "cuDevicePrimaryCtxGetState") != 0) return cudaErrorInvalidValue;
   return *function = reinterpret_cast<void*>(&emulation::context_state), cudaSuccess;
 }
-inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int) {
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int device) {
+  if (device < 0 || device >= emulation::devices) return cudaErrorInvalidDevice;
   switch (which) {
     case cudaDevAttrMultiProcessorCount: return *value = emulation::kProcessors, cudaSuccess;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
@@ -532,6 +620,7 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int)
   }
 }
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+  if (device < 0 || device >= emulation::devices) return cudaErrorInvalidDevice;
   const cudaUUID_t uuid{{'\xE0', 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, '\xFE', static_cast<char>(device)}};
   *properties = {
       "emulated GPU",        uuid, emulation::memory_limit, emulation::capability.first, emulation::capability.second,
@@ -539,42 +628,56 @@ inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int devic
   return cudaSuccess;
 }
 inline cudaError_t cudaMalloc(void** data, std::size_t bytes) {
+  const emulation::Lock lock(emulation::one_at_a_time);
   emulation::make_context();
-  if (emulation::memory_used + bytes > emulation::memory_limit) return cudaErrorMemoryAllocation;
-  auto* const memory = static_cast<std::byte*>(std::aligned_alloc(256, (bytes + 255) / 256 * 256));
+  if (bytes > emulation::free_memory()) return cudaErrorMemoryAllocation;
+  const std::size_t whole = emulation::whole_pages(bytes);
+  auto* const memory = static_cast<std::byte*>(std::aligned_alloc(emulation::whole_pages(1), whole));
   std::memset(memory, 0xFB, bytes);
+#if defined(__SANITIZE_ADDRESS__)
+  __asan_poison_memory_region(memory + bytes, whole - bytes);
+#endif
   emulation::memory_used += bytes;
-  emulation::allocations().emplace_back(memory, bytes);
+  emulation::allocations().push_back({memory, bytes, emulation::current_device()});
   return *data = memory, cudaSuccess;
 }
 inline cudaError_t cudaFree(void* data) {
+  const emulation::Lock lock(emulation::one_at_a_time);
+  emulation::make_context();
   auto& all = emulation::allocations();
-  const auto found = std::find_if(all.begin(), all.end(), [&](const auto& a) { return a.first == data; });
+  const auto found = std::find_if(all.begin(), all.end(), [&](const auto& a) { return a.data == data; });
   if (found == all.end()) return data ? cudaErrorInvalidValue : cudaSuccess;
-  emulation::memory_used -= found->second;
+  emulation::memory_used -= found->bytes;
   all.erase(found);
   std::free(data);
   return cudaSuccess;
 }
 inline cudaError_t cudaMallocHost(void** data, std::size_t bytes) {
+  const emulation::Lock lock(emulation::one_at_a_time);
   emulation::make_context();
   *data = std::malloc(bytes);
   return *data ? cudaSuccess : cudaErrorMemoryAllocation;
 }
-inline cudaError_t cudaFreeHost(void* data) { return std::free(data), cudaSuccess; }
+inline cudaError_t cudaFreeHost(void* data) {
+  const emulation::Lock lock(emulation::one_at_a_time);
+  emulation::make_context();
+  return std::free(data), cudaSuccess;
+}
 inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
-  *free = emulation::memory_limit - emulation::memory_used;
+  const emulation::Lock lock(emulation::one_at_a_time);
+  *free = emulation::free_memory();
   return *total = emulation::memory_limit, cudaSuccess;
 }
 inline cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const void* pointer) {
-  *attributes = {cudaMemoryTypeUnregistered, 0};
-  for (const auto& [data, bytes] : emulation::allocations()) {
-    if (pointer >= data && pointer < data + bytes) attributes->type = cudaMemoryTypeDevice;
-  }
+  const emulation::Lock lock(emulation::one_at_a_time);
+  const emulation::Allocation* const found = emulation::allocation_of(pointer);
+  *attributes = found ? cudaPointerAttributes{cudaMemoryTypeDevice, found->device}
+                      : cudaPointerAttributes{cudaMemoryTypeUnregistered, 0};
   return cudaSuccess;
 }
-inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t) {
-  emulation::make_context();
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
+  const emulation::Lock lock(emulation::one_at_a_time);
+  emulation::copy_in(stream);
   ++emulation::copies;
   std::memmove(to, from, bytes);
   return cudaSuccess;
@@ -582,20 +685,32 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes
 inline cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
   return cudaMemcpyAsync(to, from, bytes, kind, nullptr);
 }
-inline cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t) {
+inline cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream) {
+  const emulation::Lock lock(emulation::one_at_a_time);
+  emulation::copy_in(stream);
   std::memset(to, value, bytes);
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  const emulation::Lock lock(emulation::one_at_a_time);
   emulation::make_context();
-  return *stream = nullptr, cudaSuccess;
+  return *stream = new CUstream_st{emulation::current_device()}, cudaSuccess;
 }
-inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  const emulation::Lock lock(emulation::one_at_a_time);
+  emulation::make_context();
+  delete stream;
+  return cudaSuccess;
+}
 inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
 template <class Kernel>
-cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int bytes) {
-  return static_cast<std::size_t>(bytes) <= emulation::kSharedLimit ? cudaSuccess : cudaErrorInvalidValue;
+cudaError_t cudaFuncSetAttribute(Kernel kernel, cudaFuncAttribute, int bytes) {
+  const emulation::Lock lock(emulation::one_at_a_time);
+  emulation::make_context();
+  if (static_cast<std::size_t>(bytes) > emulation::kSharedLimit) return cudaErrorInvalidValue;
+  emulation::allowed_for(kernel) = static_cast<std::size_t>(bytes);
+  return cudaSuccess;
 }
 struct cudaFuncAttributes {
   int ptxVersion;
@@ -612,7 +727,10 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, Kernel, i
 }
 template <class Argument>
 cudaError_t cudaLaunchCooperativeKernel(void (*kernel)(Argument), dim3 grid, dim3 block, void** arguments,
-                                        std::size_t shared_bytes, cudaStream_t) {
+                                        std::size_t shared_bytes, cudaStream_t stream) {
+  const emulation::Lock lock(emulation::one_at_a_time);
+  const cudaError_t status = emulation::check_launch(kernel, shared_bytes, stream);
+  if (status != cudaSuccess) return status;
   int fit = 0;
   cudaOccupancyMaxActiveBlocksPerMultiprocessor(&fit, kernel, static_cast<int>(block.x), shared_bytes);
   if (grid.x > static_cast<unsigned>(fit * emulation::kProcessors)) return cudaErrorCooperativeLaunchTooLarge;
@@ -648,6 +766,9 @@ cudaError_t cudaOccupancyMaxActiveClusters(int* clusters, Kernel kernel, const c
 }
 template <class Argument>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Argument), const Argument& argument) {
+  const emulation::Lock lock(emulation::one_at_a_time);
+  const cudaError_t status = emulation::check_launch(kernel, config->dynamicSmemBytes, config->stream);
+  if (status != cudaSuccess) return status;
   int fit = 0;
   if (cudaOccupancyMaxActiveClusters(&fit, kernel, config) != cudaSuccess || fit == 0) return cudaErrorInvalidValue;
   ++emulation::launches, ++emulation::cluster_launches;
