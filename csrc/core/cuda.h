@@ -53,6 +53,12 @@ inline int device_number(const std::string& name) {
                     " CUDA devices that this build can use");
 }
 
+inline int current_device() {
+  int device = 0;
+  check(cudaGetDevice(&device), "asking for the current device");
+  return device;
+}
+
 // Whether anything in this process uses the device yet. Only the driver can be asked without making a context there.
 inline bool has_context(int device) {
   using State = int (*)(int device, unsigned* flags, int* active);
@@ -68,8 +74,7 @@ inline bool has_context(int device) {
 // comes from a device that nothing uses, as new threads do from the first one, stays. Else all ranks would be on that one.
 class Current {
  public:
-  explicit Current(int device) {
-    check(cudaGetDevice(&before_), "asking for the current device");
+  explicit Current(int device) : before_(current_device()) {
     if (before_ == device) return;
     check(cudaSetDevice(device), "choosing a device");
     goes_back_ = has_context(before_);
@@ -81,11 +86,21 @@ class Current {
   Current& operator=(const Current&) = delete;
 
  private:
-  int before_ = 0;
+  int before_;
   bool goes_back_ = false;
 };
 
-// An owner of memory, which is not zeroed.
+// Gives back what belongs to a device, on any thread. When a process ends the driver may be gone before its owner.
+template <class Release>
+void give_back(int device, const Release& release) noexcept {
+  try {
+    const Current current(device);
+    release();
+  } catch (const DeviceError&) {
+  }
+}
+
+// An owner of memory, which is not zeroed, on the device that is current when it is made.
 template <cudaError_t (*allocate)(void**, std::size_t), cudaError_t (*release)(void*)>
 class OwnedMemory {
  public:
@@ -98,13 +113,17 @@ class OwnedMemory {
       throw OutOfMemory(bytes);
     }
     check(status, "allocating memory");
+    device_ = current_device();
   }
-  ~OwnedMemory() { static_cast<void>(release(data_)); }
+  ~OwnedMemory() {
+    if (data_) give_back(device_, [this] { static_cast<void>(release(data_)); });
+  }
   OwnedMemory(OwnedMemory&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)), device_(other.device_) {}
   OwnedMemory& operator=(OwnedMemory&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
+    std::swap(device_, other.device_);
     return *this;
   }
 
@@ -118,9 +137,10 @@ class OwnedMemory {
  private:
   void* data_ = nullptr;
   std::size_t size_ = 0;
+  int device_ = 0;
 };
 
-using Memory = OwnedMemory<cudaMalloc, cudaFree>;                // of the device that is current when it is made
+using Memory = OwnedMemory<cudaMalloc, cudaFree>;                // of the device
 using PinnedMemory = OwnedMemory<cudaMallocHost, cudaFreeHost>;  // of the host, page-locked
 
 // Whether kernels on the device read it where it is: managed memory, or the device's own.
@@ -134,7 +154,9 @@ inline bool is_on_device(const void* pointer, int device) {
 class Stream {
  public:
   Stream() { check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream"); }
-  ~Stream() { static_cast<void>(cudaStreamDestroy(stream_)); }
+  ~Stream() {
+    give_back(device_, [this] { static_cast<void>(cudaStreamDestroy(stream_)); });
+  }
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
@@ -149,15 +171,16 @@ class Stream {
   }
 
  private:
+  int device_ = current_device();
   cudaStream_t stream_ = nullptr;
 };
 
 // Blocks of a kernel that the current device holds at once.
 template <class Launch>
 std::int64_t resident_blocks(void (*kernel)(Launch), int threads, std::size_t shared_bytes) {
-  int device = 0, processors = 0, blocks = 0;
-  check(cudaGetDevice(&device), "asking for the current device");
-  check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device), "reading the device's limits");
+  int processors = 0, blocks = 0;
+  check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, current_device()),
+        "reading the device's limits");
   check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, threads, shared_bytes),
         "asking how many blocks fit");
   return std::int64_t{blocks} * processors;

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -491,6 +492,11 @@ TEST_CASE("cuda: a population on one GPU leaves the others alone") {
   emulation::current_device() = 0;
   emulation::contexts().clear();
   use_the_second();
+  CHECK(emulation::contexts() == std::set<int>{1});
+
+  std::optional<Population> p(population("cuda:1", pictures.shape));
+  auto pinned = pinned_memory(1, 100);
+  std::thread([&] { p.reset(), pinned.reset(); }).join();  // which comes from the first GPU
   CHECK(emulation::contexts() == std::set<int>{1});
 
   emulation::contexts().insert(0);  // another library's
