@@ -70,11 +70,11 @@ sanitize-%: .venv/installed-test
 	$(BIN)/cmake --build build/$*
 	setarch -R $(BIN)/ctest --test-dir build/$* -j $(CMAKE_BUILD_PARALLEL_LEVEL) --output-on-failure
 
-# The tests that need a GPU, on an emulated one: the C++ tests' build has it.
+# The tests that need a GPU, or two, on emulated ones: the C++ tests' build has them.
 emulated: cpp-build
 	rm -rf build/emulated && mkdir -p build/emulated && cp -r python/shoal build/emulated/ && rm -f build/emulated/shoal/_core*.so
 	cp build/cpp/_core.*.so build/emulated/shoal/
-	PYTHONPATH=build/emulated $(BIN)/python -m pytest -n auto tests/gpu $(ARGS)
+	SHOAL_EMULATED_GPUS=2 PYTHONPATH=build/emulated $(BIN)/python -m pytest -n auto tests/gpu $(ARGS)
 
 # On a machine with a GPU: build, test, sanitizers, benchmarks. Says itself what it needs.
 gpu-check:

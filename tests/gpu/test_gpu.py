@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -93,6 +94,25 @@ def test_a_run_repeats_bit_for_bit():
             population.train(dataset, steps=count)
         runs.append(blocks(population))
     assert runs[0] == runs[1]
+
+
+@pytest.mark.skipif(len({each.description for each in devices()[:2]}) > 1, reason="there are no two GPUs alike here")
+def test_one_process_trains_on_two_gpus():
+    assert [each.name for each in devices()[:2]] == ["cuda:0", "cuda:1"]
+    dataset = labelled(60)
+    first, second = (
+        Population(LARGE, 2, device=device, hyperparameters={"lr": 0.1, "batch_size": 20})
+        for device in ("cuda:0", "cuda:1")
+    )
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(lambda population: population.train(dataset, steps=7), (second, first)))
+    assert second.device == "cuda:1"
+    assert blocks(first) == blocks(second)
+    second.mutate([1], 0.5)
+    block = second.copy_state(1, room("cuda:1", direct=True))
+    assert block.__dlpack_device__() == (2, 1)
+    first.load_state(0, block)
+    assert blocks(first)[0] == blocks(second)[1] != blocks(second)[0]
 
 
 def test_members_are_copied_saved_and_loaded(tmp_path):
