@@ -9,6 +9,7 @@
 
 #include <cuda_runtime.h>
 #include "core/cuda.h"
+#include "kernels/product_cuda.h"
 #include "kernels/rows_cuda.h"
 #include "pictures.h"
 #include "shoal/device.h"
@@ -231,6 +232,35 @@ TEST_CASE("cuda: at every precision, teams, company, engine and the order of thr
     CHECK(want != before);
     before = want;
   }
+}
+
+// A block's shared memory is for tiles of products, and for a member that stays on chip.
+TEST_CASE("cuda: the engine is chosen by member and call, or by the option") {
+  using Launches = std::vector<std::size_t>;  // each one's bytes of shared memory
+  constexpr std::size_t kProducts = cuda::kProductFloats * sizeof(float);
+  const Pictures pictures(40, {10, 10});
+  const auto network = [](std::int64_t units) { return Network{{layer::dense(units), layer::dense(2)}}; };
+  const auto launched = [&](EngineKind engine, const std::vector<std::int64_t>& units) {
+    Population p = population(pictures.shape, Precision::fp32, engine);
+    for (const std::int64_t each : units) p.add(network(each), rates(0.01f, 20), static_cast<std::uint32_t>(each));
+    emulation::shared_bytes_of_launches.clear();
+    fit(p, pictures.classes(), 1);
+    return std::exchange(emulation::shared_bytes_of_launches, {});
+  };
+  // Weights, biases and their momentum, in rows of 16 floats: 112 for 100 inputs.
+  const auto with_member = [](std::size_t units) {
+    const auto padded = [](std::size_t length) { return (length + 15) / 16 * 16; };
+    const std::size_t floats = units * 112 + padded(units) + 2 * padded(units) + 16;
+    return kProducts + 2 * floats * sizeof(float);
+  };
+  const Launches in_memory{kProducts}, both{with_member(80), kProducts};
+  CHECK(launched(EngineKind::automatic, {80, 64, 200}) == both);  // 200 would leave no room for another block
+  CHECK(launched(EngineKind::automatic, {200, 200}) == in_memory);
+  CHECK(launched(EngineKind::automatic, {80, 64}) == Launches{with_member(80)});
+  CHECK(launched(EngineKind::automatic, {80}) == in_memory);  // fewer members than processors
+  CHECK(launched(EngineKind::resident, {80, 64, 200}) == Launches{with_member(200)});
+  CHECK(launched(EngineKind::resident, {80}) == Launches{with_member(80)});
+  CHECK(launched(EngineKind::teams, {80, 64, 200}) == in_memory);
 }
 
 TEST_CASE("cuda: an engine or a precision that cannot be had is refused in one line") {

@@ -80,6 +80,7 @@ inline std::size_t memory_limit = std::size_t{8} << 30;  // of each device
 inline std::size_t memory_used = 0;                      // of all
 inline int launches = 0, copies = 0;  // so far: of kernels; of memory, to or from a device or within it
 inline int cluster_launches = 0;      // those with clusters among them
+inline std::vector<std::size_t> shared_bytes_of_launches;
 
 inline std::recursive_mutex one_at_a_time;  // for all of this, whatever thread it is called on
 using Lock = std::scoped_lock<std::recursive_mutex>;
@@ -735,6 +736,7 @@ cudaError_t cudaLaunchCooperativeKernel(void (*kernel)(Argument), dim3 grid, dim
   cudaOccupancyMaxActiveBlocksPerMultiprocessor(&fit, kernel, static_cast<int>(block.x), shared_bytes);
   if (grid.x > static_cast<unsigned>(fit * emulation::kProcessors)) return cudaErrorCooperativeLaunchTooLarge;
   ++emulation::launches;
+  emulation::shared_bytes_of_launches.push_back(shared_bytes);
   const auto& argument = *static_cast<const std::remove_const_t<Argument>*>(arguments[0]);
   emulation::launch(grid, block, shared_bytes, [&] { kernel(argument); });
   return cudaSuccess;
@@ -772,6 +774,7 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(
   int fit = 0;
   if (cudaOccupancyMaxActiveClusters(&fit, kernel, config) != cudaSuccess || fit == 0) return cudaErrorInvalidValue;
   ++emulation::launches, ++emulation::cluster_launches;
+  emulation::shared_bytes_of_launches.push_back(config->dynamicSmemBytes);
   emulation::launch(
       config->gridDim, config->blockDim, config->dynamicSmemBytes, [&] { kernel(argument); },
       config->attrs[0].val.clusterDim.x);
