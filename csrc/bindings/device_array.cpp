@@ -1,7 +1,10 @@
 #include "device_array.h"
 
+#include <optional>
+#include <string>
 #include <utility>
 
+#include "device_view.h"
 #include "dlpack.h"
 #include "engine/engine.h"
 #include "shoal/device.h"
@@ -16,8 +19,14 @@ struct Exported {
   DeviceArray array;
 };
 
-py::capsule to_dlpack(const DeviceArray& array, const py::object& /*stream*/) {
-  auto* exported = new Exported{{}, array};
+// As the array API's 2023.12 has it: a view, or where the consumer wants a copy, one without gaps. The capsule is that of
+// DLPack before 1.0, which all consumers take.
+py::capsule to_dlpack(const DeviceArray& array, const py::object& /*stream*/, const py::object& /*max_version*/,
+                      const std::optional<std::pair<int, int>>& device, std::optional<bool> copy) {
+  if (device && *device != std::pair<int, int>(kCuda, array.device))
+    throw py::buffer_error("the array stays on cuda:" + std::to_string(array.device) +
+                           "; numpy.asarray copies it to the host");
+  auto* exported = new Exported{{}, copy.value_or(false) ? compact(array) : array};
   DeviceArray& a = exported->array;
   exported->managed = {.tensor = {.data = a.data,
                                   .device_type = kCuda,
@@ -39,9 +48,7 @@ py::capsule to_dlpack(const DeviceArray& array, const py::object& /*stream*/) {
   });
 }
 
-py::dtype type_of(const DeviceArray& array) {
-  return array.bytes ? py::dtype::of<std::uint8_t>() : py::dtype::of<float>();
-}
+py::dtype type_of(const DeviceArray& array) { return py::dtype(array.type()); }
 
 py::tuple tuple_of(const Shape& values, std::size_t times = 1) {
   py::tuple tuple(values.size());
@@ -60,7 +67,44 @@ py::dict interface(const DeviceArray& array) {
   return description;
 }
 
+// Only the first axis has gaps: a row, of all other axes, is one piece. A vector is one row.
+struct Rows {
+  std::size_t count, bytes;
+};
+
+Rows rows_of(const DeviceArray& array) {
+  const bool vector = array.shape.size() == 1;
+  const std::size_t count = vector ? 1 : static_cast<std::size_t>(array.shape[0]);
+  std::size_t values = 1;
+  for (std::size_t i = vector ? 0 : 1; i < array.shape.size(); ++i) values *= static_cast<std::size_t>(array.shape[i]);
+  return {count, values * array.item()};
+}
+
+std::size_t step_of(const DeviceArray& array, const Rows& rows) {
+  return rows.count == 1 ? rows.bytes : static_cast<std::size_t>(array.strides[0]) * array.item();
+}
+
+void assign(const DeviceArray& array, const py::object& from) {
+  const DeviceView view = view_of(from);
+  const auto text = [](const std::string& type, const Shape& shape) {
+    return type + " of shape " + py::repr(tuple_of(shape)).cast<std::string>();
+  };
+  require(view.type == array.type() && view.shape == array.shape,
+          "must be " + text(array.type(), array.shape) + ", got " + text(view.type, view.shape));
+  const Rows rows = rows_of(array);
+  copy_rows(array.device, rows.count, rows.bytes, view.data, rows.bytes, array.data, step_of(array, rows));
+}
+
 }  // namespace
+
+DeviceArray compact(const DeviceArray& array) {
+  const Rows rows = rows_of(array);
+  const std::shared_ptr<std::byte> memory = device_memory(array.device, rows.count * rows.bytes);
+  copy_rows(array.device, rows.count, rows.bytes, array.data, step_of(array, rows), memory.get(), rows.bytes);
+  Shape strides(array.shape.size(), 1);
+  for (std::size_t i = strides.size() - 1; i-- > 0;) strides[i] = strides[i + 1] * array.shape[i + 1];
+  return {memory.get(), array.shape, strides, array.device, memory, array.bytes};
+}
 
 std::size_t DeviceArray::size() const {
   std::int64_t values = 1;
@@ -104,8 +148,14 @@ void bind_device_array(py::module_& module) {
           },
           py::arg("dtype") = py::none(), py::arg("copy") = py::none())
       .def_property_readonly("__cuda_array_interface__", &interface)
-      .def("__dlpack__", &to_dlpack, py::kw_only(), py::arg("stream") = py::none())
-      .def("__dlpack_device__", [](const DeviceArray& a) { return py::make_tuple(kCuda, a.device); });
+      .def("__dlpack__", &to_dlpack, py::kw_only(), py::arg("stream") = py::none(), py::arg("max_version") = py::none(),
+           py::arg("dl_device") = py::none(), py::arg("copy") = py::none())
+      .def("__dlpack_device__", [](const DeviceArray& a) { return py::make_tuple(kCuda, a.device); })
+      .def("compact", &compact,
+           "Return a copy without gaps on the same GPU, for JAX, which takes no others. It does not change with this "
+           "array.")
+      .def("assign", &assign, py::arg("array"),
+           "Copy another library's array of the same shape, C-contiguous in a GPU's memory, into this one.");
   module.def("device_memory", &bytes_on_device, py::arg("device"), py::arg("bytes"));
   module.def("pinned_memory", &pinned_bytes, py::arg("device"), py::arg("bytes"));
   module.def("make_current", &make_current, py::arg("device"));

@@ -18,9 +18,12 @@ struct DeviceArray {
   bool bytes = false;           // its values; else floats
 
   std::size_t item() const { return bytes ? 1 : sizeof(float); }
+  const char* type() const { return bytes ? "uint8" : "float32"; }
   std::size_t size() const;  // in values, from the first to the last
 };
 
 py::array to_host(const DeviceArray& array);
+// The same values without gaps, in memory of their own on the same GPU.
+DeviceArray compact(const DeviceArray& array);
 
 }  // namespace shoal::bindings

@@ -77,13 +77,6 @@ DeviceView from_interface(const py::object& array) {
 
 bool on_gpu(const py::object& array) { return has_dlpack(array) || py::hasattr(array, "__cuda_array_interface__"); }
 
-DeviceView view_of(const py::object& array) {
-  require(on_gpu(array), "an array on a GPU must have __dlpack__ or __cuda_array_interface__");
-  DeviceView view = has_dlpack(array) ? from_dlpack(array) : from_interface(array);
-  synchronise(view.device);
-  return view;
-}
-
 bool is_finite(const DeviceView& view) {
   const auto* const values = view.as<float>("float32");
   require(values, "only float32 is looked through, got " + view.type);
@@ -97,6 +90,13 @@ py::array to_host_array(const DeviceView& view) {
 }
 
 }  // namespace
+
+DeviceView view_of(const py::object& array) {
+  require(on_gpu(array), "an array on a GPU must have __dlpack__ or __cuda_array_interface__");
+  DeviceView view = has_dlpack(array) ? from_dlpack(array) : from_interface(array);
+  synchronise(view.device);
+  return view;
+}
 
 std::int64_t DeviceView::size() const {
   return std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>());

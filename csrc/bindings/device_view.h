@@ -26,4 +26,7 @@ struct DeviceView {
   }
 };
 
+// Waits for what its library still computes. Throws InvalidArgument unless it is on a GPU and C-contiguous.
+DeviceView view_of(const py::object& array);
+
 }  // namespace shoal::bindings

@@ -32,4 +32,13 @@ bool finite_on_device(const float* values, std::int64_t count, int device) {
   return found == 0;
 }
 
+void copy_rows(int device, std::size_t rows, std::size_t bytes, const void* from, std::size_t from_step, void* to,
+               std::size_t to_step) {
+  const cuda::Current current(device);
+  const cuda::Stream stream;
+  cuda::check(cudaMemcpy2DAsync(to, to_step, from, from_step, bytes, rows, cudaMemcpyDefault, stream.get()),
+              "copying memory");
+  stream.wait();
+}
+
 }  // namespace shoal

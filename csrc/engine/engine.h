@@ -42,6 +42,9 @@ void copy_to_host(int device, const void* from, std::size_t bytes, void* to);
 void synchronise(int device);
 int device_of(const void* pointer);  // its number; throws InvalidArgument where it is in no GPU's memory
 bool finite_on_device(const float* values, std::int64_t count, int device);
+// Rows of so many bytes, which begin every `step` bytes. Done when it returns.
+void copy_rows(int device, std::size_t rows, std::size_t bytes, const void* from, std::size_t from_step, void* to,
+               std::size_t to_step);
 // On options.device: "cuda:0", ... Throws DeviceError where there is no such device, or no CUDA in this build.
 std::unique_ptr<Engine> make_cuda_engine(Loss loss, const Options& options);
 

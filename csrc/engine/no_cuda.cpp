@@ -16,6 +16,7 @@ void copy_to_host(int, const void*, std::size_t, void*) { no_cuda(); }
 void synchronise(int) { no_cuda(); }
 int device_of(const void*) { no_cuda(); }
 bool finite_on_device(const float*, std::int64_t, int) { no_cuda(); }
+void copy_rows(int, std::size_t, std::size_t, const void*, std::size_t, void*, std::size_t) { no_cuda(); }
 std::shared_ptr<std::byte> device_memory(int, std::size_t) { no_cuda(); }
 std::shared_ptr<std::byte> pinned_memory(int, std::size_t) { no_cuda(); }
 void make_current(int) { no_cuda(); }

@@ -9,6 +9,8 @@ from tests.population.samples import TINY
 
 from shoal import Population, Study, data, devices, gpuarrays, nn, search
 from shoal.errors import DataError, StudyError
+from shoal.population import native
+from shoal.population.room import room
 from shoal.search.curves import DISTANCES, nearest
 from shoal.space import Float
 
@@ -131,6 +133,72 @@ def test_an_array_that_cannot_be_used_is_refused():
     dataset = data.from_device(good, goals)
     with pytest.raises(ValueError, match="in the memory of cuda:0, the population is on the CPU"):
         Population(REGRESSION, 1, loss="mse", device="cpu").train(dataset, steps=1)
+
+
+class Copied:
+    """What a library takes that asks for a copy."""
+
+    def __init__(self, array):
+        self.array, self.__dlpack_device__ = array, array.__dlpack_device__
+
+    def __dlpack__(self):
+        return self.array.__dlpack__(max_version=(1, 0), dl_device=self.__dlpack_device__(), copy=True)
+
+
+LAYERS = nn.Sequential([nn.Conv2d(4, 3), nn.BatchNorm(), nn.ReLU(), nn.Dense(6), nn.Tanh(), nn.Dense(3)])
+
+
+@pytest.mark.parametrize("copied", [native.DeviceArray.compact, Copied], ids=["compact", "dlpack"])
+def test_weights_of_every_layer_are_copied_without_gaps(copied):
+    gpu = Population(LAYERS, device="cuda", input_shape=(5, 7, 2))
+    before = {name: array.copy() for name, array in gpu.parameters(0).items()}
+    weights = {name: copied(array) for name, array in gpu.device_parameters(0).items()}
+    views = {name: gpuarrays.DeviceView(array) for name, array in weights.items()}  # takes no gaps, as JAX
+    x = np.random.default_rng(0).normal(size=(20, 5, 7, 2)).astype(np.float32)
+    gpu.train(data.from_arrays(x, np.arange(20) % 3), steps=1)
+    assert {name for name, array in gpu.parameters(0).items() if (array == before[name]).all()} == set()
+    for name, view in views.items():
+        np.testing.assert_array_equal(view.to_host(), before[name])
+    with pytest.raises(ValueError, match="must be C-contiguous"):
+        gpuarrays.DeviceView(gpu.device_parameters(0)["conv1.weight"])
+
+
+def test_weights_of_every_layer_are_taken_back():
+    gpu = Population(LAYERS, 2, device="cuda", input_shape=(5, 7, 2))
+    before = np.array(gpu.state(1))
+    kept = {name: array.compact() for name, array in gpu.device_parameters(1).items()}
+    for name, array in gpu.device_parameters(1).items():
+        array.assign(gpu.device_parameters(0)[name].compact())
+        np.testing.assert_array_equal(gpu.parameters(1)[name], gpu.parameters(0)[name])
+    assert (gpu.state(1) != before).any()
+    for name, array in gpu.device_parameters(1).items():
+        array.assign(kept[name])
+    np.testing.assert_array_equal(gpu.state(1), before)  # with what is between the rows
+
+    weight = gpu.device_parameters(1)["dense1.weight"]
+    with pytest.raises(ValueError, match=r"must be float32 of shape \(6, 140\), got float32 of shape \(3, 6\)"):
+        weight.assign(kept["dense2.weight"])
+    with pytest.raises(ValueError, match=r"must be float32 .*, got int32 of shape \(6, 140\)"):
+        weight.assign(Described(kept["dense1.weight"], "<i4", (6, 140)))
+    with pytest.raises(ValueError, match="must be C-contiguous"):
+        weight.assign(gpu.device_parameters(0)["dense1.weight"])
+    with pytest.raises(ValueError, match="must have __dlpack__ or __cuda_array_interface__"):
+        weight.assign(gpu.parameters(0)["dense1.weight"])
+
+
+def test_a_block_of_bytes_is_copied_whole():
+    gpu = Population(TINY, device="cuda", input_shape=(7,))
+    block = gpu.copy_state(0, room("cuda:0", direct=True))
+    copy = block.compact()
+    np.testing.assert_array_equal(copy, block)
+    assert copy.__cuda_array_interface__["data"] != block.__cuda_array_interface__["data"]
+
+
+def test_an_array_stays_on_its_gpu():
+    weight = on_device(np.ones((2, 16)))
+    for device in ((1, 0), (2, 1)):  # the host's memory, another GPU's
+        with pytest.raises(BufferError, match="the array stays on cuda:0"):
+            weight.__dlpack__(dl_device=device)
 
 
 @pytest.mark.parametrize("distance", DISTANCES)

@@ -261,13 +261,18 @@ def test_weights_are_shared_with_pytorch():
 
 
 @needs_a_real_one
-def test_jax_takes_weights_whose_rows_are_not_padded():
-    gpu = Population(TINY, 1, device="cuda", input_shape=(16,))
+def test_weights_go_to_jax_and_back():
+    gpu = Population(IMAGES, 1, device="cuda", input_shape=(8, 7, 2))
     jax = pytest.importorskip("jax")
     if jax.default_backend() != "gpu":
         pytest.skip("JAX has no GPU here")
-    weight = jax.dlpack.from_dlpack(gpu.device_parameters(0)["dense1.weight"])
-    np.testing.assert_array_equal(weight, gpu.parameters(0)["dense1.weight"])
+    for name, array in gpu.device_parameters(0).items():
+        before = gpu.parameters(0)[name]
+        weight = jax.dlpack.from_dlpack(array.compact())
+        np.testing.assert_array_equal(weight, before)
+        array.assign(2 * weight)
+        np.testing.assert_array_equal(gpu.parameters(0)[name], 2 * before)
+        np.testing.assert_array_equal(weight, before)
 
 
 def test_the_interface_describes_the_array():

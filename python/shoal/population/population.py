@@ -458,10 +458,10 @@ class Population:
         return self._built().parameters(arguments.row(member, self.members))
 
     def device_parameters(self, member: int) -> dict[str, native.DeviceArray]:
-        """Return views of the weights in the GPU's memory, for CuPy, PyTorch and JAX to take without a copy.
+        """Return views of the weights in the GPU's memory, for CuPy and PyTorch to take without a copy.
 
-        Rows are padded to multiples of 16 floats, and JAX takes arrays without gaps only: biases, and weights of layers
-        of which an output reads a multiple of 16 inputs.
+        Rows are padded to multiples of 16 floats, and JAX takes arrays without gaps only. It gets a copy on the same
+        GPU, ``jax.dlpack.from_dlpack(view.compact())``; ``view.assign(array)`` copies an array of any library back.
 
         Raises:
             ValueError: The population is on the CPU.

@@ -686,6 +686,17 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes
 inline cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
   return cudaMemcpyAsync(to, from, bytes, kind, nullptr);
 }
+inline cudaError_t cudaMemcpy2DAsync(void* to, std::size_t to_step, const void* from, std::size_t from_step,
+                                     std::size_t bytes, std::size_t rows, cudaMemcpyKind, cudaStream_t stream) {
+  const emulation::Lock lock(emulation::one_at_a_time);
+  if (bytes > to_step || bytes > from_step) return cudaErrorInvalidValue;
+  emulation::copy_in(stream);
+  ++emulation::copies;
+  for (std::size_t row = 0; row < rows; ++row)
+    std::memcpy(static_cast<std::byte*>(to) + row * to_step, static_cast<const std::byte*>(from) + row * from_step,
+                bytes);
+  return cudaSuccess;
+}
 inline cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream) {
   const emulation::Lock lock(emulation::one_at_a_time);
   emulation::copy_in(stream);
