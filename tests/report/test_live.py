@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -75,7 +76,8 @@ def test_without_heirs_there_are_no_donors(record):
 
 
 @pytest.mark.parametrize(("width", "lines"), [(40, 2), (60, 2), (80, 1), (120, 1)])
-def test_a_narrow_terminal_keeps_words_whole(record, width, lines):
+def test_a_narrow_terminal_keeps_words_whole(record, width, lines, monkeypatch):
+    monkeypatch.setattr("shoal.report.live.time", SimpleNamespace(monotonic=lambda: 0.0))
     record.seconds = 0.013
     table = LiveTable(Console(file=io.StringIO(), width=width, force_terminal=True))
     table.on_start(record, Plan(64, 12_560, "epochs"))
