@@ -7,7 +7,8 @@ A step computes the products of its net. It carries, between the multiprocessors
 L2), each tensor of a batch at least as often as an op writes or reads it: what comes into a product is written once and
 read twice, forward and for the gradient of the weights; the gradient of what comes out is written once and read twice,
 in the first product once, as nothing goes on to the data. Weights are read in these products, and once more, with the
-optimiser's numbers, to be written; none of that counts where a member fits into one multiprocessor's shared memory.
+optimiser's numbers, to be written; none of that counts where a member fits into one multiprocessor's shared memory. A
+tiny network is there with its tensors too, so that only its samples are carried.
 What lies between products costs nothing here, nor do waits, so that the limit is beyond reach, the more so for few and
 small members. With the ceiling of the GPU's own memory it is what it would be if nothing stayed in L2.
 `train_throughput.py --device cuda` gives its speeds as shares of the limit, with ceilings measured in the run.
@@ -29,6 +30,7 @@ import machine
 import nets
 
 ON_CHIP = 227 * 1024  # bytes of shared memory that a block may have, from compute capability 9.0
+TINY = 2048  # weights, of dense layers alone
 
 
 class Ceilings(NamedTuple):
@@ -47,6 +49,8 @@ def limit(net: nets.Net, ceilings: Ceilings) -> tuple[float, str]:
 
 def carried(net: nets.Net) -> int:
     """Return the bytes that a step of one member carries at least."""
+    if net.parameters <= TINY and not net.convolutional:
+        return 4 * net.batch * math.prod(net.shape)
     slots = 2 if net.optimizer == "adam" else 1
     fits = 4 * net.parameters * (1 + slots) <= ON_CHIP
     floats = 0

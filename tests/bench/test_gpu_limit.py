@@ -11,6 +11,10 @@ def test_a_member_that_fits_on_chip_carries_its_batch_alone():
     assert gpu_limit.carried(nets.NETS["a"]) == 4 * 32 * (3 * 784 + 2 * 10)
 
 
+def test_a_tiny_network_carries_its_samples_alone():
+    assert gpu_limit.carried(nets.NETS["e"]) == 4 * 64 * 8
+
+
 def test_others_carry_their_weights_too():
     first, others = 784 * 64 + 64, (64 * 64 + 64) + (64 * 10 + 10)
     weights = first * (1 + 4) + others * (2 + 4)
