@@ -5,6 +5,7 @@
 #include <map>
 #include <tuple>
 
+#include "engine/cuda_arena.h"
 #include "engine/cuda_kernels.h"
 #include "engine/cuda_resident.h"
 #include "engine/engine.h"
@@ -69,7 +70,7 @@ class CudaEngine final : public Engine {
       return body();
     } catch (const OutOfMemory&) {
       stream_.wait();
-      pool_->release();
+      arena_->release();
       for (Room& room : rooms_) room = Room{};
       data_.clear();
     }
@@ -95,7 +96,7 @@ class CudaEngine final : public Engine {
     Member member = std::move(fresh);
     const std::shared_ptr<Buffer> whole = std::move(member.block);
     member.block = std::make_shared<Buffer>(sizeof(BlockHeader));
-    member.device = with_room([&] { return pool_->take(bytes_of(member.floats)); });
+    member.device = with_room([&] { return arena_->take(bytes_of(member.floats)); });
     write(whole->data(), member);
     return member;
   }
@@ -120,7 +121,7 @@ class CudaEngine final : public Engine {
     std::vector<CrossRows> rows;
     std::vector<Counters> counters;
     for (const Member* parent : overwritten(descents)) {
-      auto saved = with_room([&] { return pool_->take(bytes_of(parent->floats)); });
+      auto saved = with_room([&] { return arena_->take(bytes_of(parent->floats)); });
       rows.push_back(copy_row(*parent, reinterpret_cast<float*>(saved.get())));
       before.emplace(parent, std::move(saved));
     }
@@ -457,7 +458,7 @@ class CudaEngine final : public Engine {
   std::size_t shared_bytes_ = 0;    // that one block may ask for
   std::size_t half_processor_ = 0;  // that leaves room for another block
   Stream stream_;
-  std::shared_ptr<BlockPool> pool_ = std::make_shared<BlockPool>();
+  std::shared_ptr<Arena> arena_ = std::make_shared<Arena>();
   Room rooms_[3];
   std::list<ResidentData> data_;  // the latest first
   std::map<std::tuple<const Program*, Shape, std::int64_t, Use>, ResidentPlan> plans_;

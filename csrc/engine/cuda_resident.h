@@ -1,9 +1,7 @@
-// What stays in a GPU's memory from call to call: members' blocks, datasets, plans, workspaces.
+// What stays in a GPU's memory from call to call beside the members: datasets, plans, workspaces.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "core/cuda.h"
@@ -12,45 +10,6 @@
 namespace shoal::cuda {
 
 inline std::size_t bytes_of(std::int64_t floats) { return static_cast<std::size_t>(floats) * sizeof(float); }
-
-// Memory for members' blocks. A block that is given back waits for the next member of its size, as allocating makes the
-// whole device wait.
-class BlockPool : public std::enable_shared_from_this<BlockPool> {
- public:
-  std::shared_ptr<std::byte> take(std::size_t bytes) {
-    Memory memory;
-    {
-      const std::scoped_lock lock(mutex_);
-      std::vector<Memory>& free = free_[bytes];
-      if (!free.empty()) {
-        memory = std::move(free.back());
-        free.pop_back();
-      }
-    }
-    if (memory.size() == 0) memory = Memory(bytes);
-    std::byte* const data = memory.data();
-    auto owner = std::make_shared<Memory>(std::move(memory));
-    return {data, [owner, pool = shared_from_this()](std::byte*) { pool->give_back(std::move(*owner)); }};
-  }
-
-  void release() {
-    const std::scoped_lock lock(mutex_);
-    free_.clear();
-  }
-
- private:
-  void give_back(Memory memory) noexcept {
-    try {
-      const std::scoped_lock lock(mutex_);
-      free_[memory.size()].push_back(std::move(memory));
-    } catch (const std::bad_alloc&) {  // then it is freed at once
-      static_cast<void>(memory);
-    }
-  }
-
-  std::mutex mutex_;
-  std::map<std::size_t, std::vector<Memory>> free_;
-};
 
 // A dataset's copy in the device's memory, or the arrays themselves where they are there already.
 class ResidentData {

@@ -80,6 +80,7 @@ inline std::size_t memory_limit = std::size_t{8} << 30;  // of each device
 inline std::size_t memory_used = 0;                      // of all
 inline int launches = 0, copies = 0;  // so far: of kernels; of memory, to or from a device or within it
 inline int cluster_launches = 0;      // those with clusters among them
+inline int mallocs = 0;               // so far: memory taken from a device
 inline std::vector<std::size_t> shared_bytes_of_launches;
 
 inline std::recursive_mutex one_at_a_time;  // for all of this, whatever thread it is called on
@@ -639,6 +640,7 @@ inline cudaError_t cudaMalloc(void** data, std::size_t bytes) {
   __asan_poison_memory_region(memory + bytes, whole - bytes);
 #endif
   emulation::memory_used += bytes;
+  ++emulation::mallocs;
   emulation::allocations().push_back({memory, bytes, emulation::current_device()});
   return *data = memory, cudaSuccess;
 }
