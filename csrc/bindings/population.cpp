@@ -91,6 +91,13 @@ void check_reach(const Population& population, const ArrayDataset& data) {
                         ", the population is on " + (own < 0 ? "the CPU" : "cuda:" + std::to_string(own)));
 }
 
+void add(Population& population, const std::vector<std::tuple<Network, Hyperparameters, std::uint32_t>>& members) {
+  std::vector<Newcomer> newcomers;
+  for (const auto& [network, hyperparameters, id] : members) newcomers.push_back({network, hyperparameters, id});
+  const Unlocked unlocked;
+  population.add(newcomers);
+}
+
 Array<double> fit(Population& population, const ArrayDataset& data, const Array<std::int64_t>& steps,
                   std::int64_t record) {
   check_reach(population, data);
@@ -163,7 +170,7 @@ void bind_population(py::module_& module) {
            }),
            py::arg("input"), py::arg("optimizer"), py::arg("loss"), py::kw_only(), py::arg("seed"), py::arg("threads"),
            py::arg("data_order"), py::arg("device"), py::arg("precision"), py::arg("engine"))
-      .def("add", &Population::add, py::arg("network"), py::arg("hyperparameters"), py::arg("id"))
+      .def("add", &add, py::arg("members"))
       .def("reset", &Population::reset, py::arg("row"), py::arg("network"), py::arg("hyperparameters"), py::arg("id"))
       .def("outputs", &Population::outputs, py::arg("row"))
       .def("set", &Population::set, py::arg("row"), py::arg("hyperparameters"))

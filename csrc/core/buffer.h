@@ -7,15 +7,17 @@
 #include <memory>
 #include <new>
 #include <string>
+#include <utility>
 
 namespace shoal {
 
 inline constexpr std::size_t kAlignment = 64;
 
-// Out of memory, with the size that was asked for.
+// Out of memory, with the size that was asked for, or what else there is to say.
 class OutOfMemory : public std::bad_alloc {
  public:
   explicit OutOfMemory(std::size_t bytes) : message_("out of memory: " + std::to_string(bytes) + " bytes asked for") {}
+  explicit OutOfMemory(std::string message) : message_(std::move(message)) {}
   const char* what() const noexcept override { return message_.c_str(); }
 
  private:

@@ -146,7 +146,10 @@ class CpuEngine final : public Engine {
         pool_(threads > 0 ? threads : available_cores()),
         workspaces_(static_cast<std::size_t>(pool_.size())) {}
 
-  Member place(Member fresh) override { return fresh; }
+  void check_fits(const Member&) const override {}
+  void place(std::vector<Member>& fresh) override {
+    for (Member& member : fresh) member.block = first_block(member);
+  }
 
   void read(const Member& member, std::byte* to) override {
     std::memcpy(to, member.block->data(), member.block->size());

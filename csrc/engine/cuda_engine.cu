@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::int64_t kPiece = 256;  // samples of an evaluation that one team takes
 constexpr std::size_t kProductBytes = kProductFloats * sizeof(float);
+constexpr std::size_t kBundle = std::size_t{4} << 20;  // bytes of new members that wait on the host for their transfer
 // Blocks of a team whose steps are short: with more, waiting for each other costs more than they bring.
 constexpr std::int64_t kMostBlocks = 64, kLongStep = 250'000'000;  // multiply-adds
 // With still shorter ones it pays to be one cluster, which is smaller, but waits in hardware.
@@ -90,15 +91,25 @@ class CudaEngine final : public Engine {
     allow_shared_memory(evaluate_kernel);
   }
 
-  Member place(Member fresh) override {
-    check_fits(fresh);
+  void check_fits(const Member& member) const override {
+    const std::size_t bytes = bytes_of(member.floats);
+    if (kind_ != EngineKind::resident || bytes <= resident_bytes()) return;
+    throw InvalidArgument("its weights and optimiser state are " + std::to_string(bytes) +
+                          " bytes, engine \"resident\" takes " + std::to_string(resident_bytes()) + " a member on " +
+                          name() + "; \"auto\" and \"teams\" take any");
+  }
+
+  // Memory for all of them comes first: whether they fit is known before any weight is drawn.
+  void place(std::vector<Member>& fresh) override {
     const Current current(device_);
-    Member member = std::move(fresh);
-    const std::shared_ptr<Buffer> whole = std::move(member.block);
-    member.block = std::make_shared<Buffer>(sizeof(BlockHeader));
-    member.device = with_room([&] { return arena_->take(bytes_of(member.floats)); });
-    write(whole->data(), member);
-    return member;
+    try {
+      take_memory(fresh);
+    } catch (const OutOfMemory&) {  // others may have use for what there was
+      for (Member& member : fresh) member.device.reset();
+      arena_->release();
+      throw;
+    }
+    for (auto member = fresh.cbegin(); member != fresh.cend();) member = send_bundle(member, fresh.cend());
   }
 
   void read(const Member& member, std::byte* to) override {
@@ -181,6 +192,34 @@ class CudaEngine final : public Engine {
   }
 
  private:
+  using Fresh = std::vector<Member>::const_iterator;
+
+  void take_memory(std::vector<Member>& fresh) {
+    std::size_t bytes = 0;
+    for (const Member& member : fresh) bytes += Arena::rounded(bytes_of(member.floats));
+    arena_->reserve(bytes);
+    for (Member& member : fresh) {
+      member.device = with_room([&] { return arena_->take(bytes_of(member.floats)); });
+      member.block = std::make_shared<Buffer>(sizeof(BlockHeader));
+    }
+  }
+
+  // Draws the weights of some new members and waits once for all their transfers. Returns the next member.
+  Fresh send_bundle(Fresh first, Fresh end) {
+    std::vector<std::shared_ptr<Buffer>> drawn;
+    std::size_t bytes = 0;
+    for (Fresh member = first; member != end && bytes < kBundle; ++member) {
+      drawn.push_back(first_block(*member));
+      bytes += drawn.back()->size();
+    }
+    for (const auto& block : drawn) {
+      stream_.copy(block->data() + sizeof(BlockHeader), bytes_of(first->floats), first->device.get());
+      ++first;
+    }
+    stream_.wait();
+    return first;
+  }
+
   void evaluate_all(const Data& data, const std::vector<const Member*>& members, const Scores& scores) {
     const std::int64_t pieces = (data.samples() + kPiece - 1) / kPiece;
     const std::size_t count = members.size() * static_cast<std::size_t>(pieces);
@@ -256,14 +295,6 @@ class CudaEngine final : public Engine {
 
   // Of a member that stays in the shared memory of one block.
   std::size_t resident_bytes() const { return shared_bytes_ - kProductBytes; }
-
-  void check_fits(const Member& member) const {
-    const std::size_t bytes = bytes_of(member.floats);
-    if (kind_ != EngineKind::resident || bytes <= resident_bytes()) return;
-    throw InvalidArgument("its weights and optimiser state are " + std::to_string(bytes) +
-                          " bytes, engine \"resident\" takes " + std::to_string(resident_bytes()) + " a member on " +
-                          name() + "; \"auto\" and \"teams\" take any");
-  }
 
   // By itself only where there are as many members as processors, as shared memory belongs to one block; and a second
   // block must fit beside it, to hide what the first one waits for.

@@ -20,8 +20,10 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
-  // The member with its block on the device. Throws InvalidArgument where the options do not allow one of its size.
-  virtual Member place(Member fresh) = 0;
+  // Throws InvalidArgument where the options do not allow a member of this size.
+  virtual void check_fits(const Member& member) const = 0;
+  // Gives members their blocks, as they begin. Where memory is short it throws; those that there is room for have a `block`.
+  virtual void place(std::vector<Member>& fresh) = 0;
   // The block as bytes: counters, weights, optimiser state. A GPU's engine takes them in any memory.
   virtual void read(const Member& member, std::byte* to) = 0;
   virtual void write(const std::byte* from, Member& member) = 0;

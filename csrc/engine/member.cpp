@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "kernels/kernels.h"
 #include "shoal/error.h"
@@ -37,24 +38,27 @@ void check_fraction(const char* name, float value) { check(value >= 0 && value <
 
 }  // namespace
 
-Member make_member(std::shared_ptr<const Program> program, Optimizer optimizer, const Hyperparameters& hyperparameters,
-                   PhiloxKey key) {
-  Member member{.program = program,
-                .floats = program->parameters * (1 + slots(optimizer)),
-                .hyperparameters = checked(hyperparameters, *program),
-                .key = key};
-  member.block = std::make_shared<Buffer>(static_cast<std::size_t>(member.bytes()));
+Member outline(std::shared_ptr<const Program> program, Optimizer optimizer, const Hyperparameters& hyperparameters,
+               PhiloxKey key) {
+  const std::int64_t floats = program->parameters * (1 + slots(optimizer));
+  Hyperparameters complete = checked(hyperparameters, *program);
+  return {.program = std::move(program), .floats = floats, .hyperparameters = std::move(complete), .key = key};
+}
+
+std::shared_ptr<Buffer> first_block(const Member& member) {
+  auto block = std::make_shared<Buffer>(static_cast<std::size_t>(member.bytes()));
+  auto* const parameters = reinterpret_cast<float*>(block->data() + sizeof(BlockHeader));
   std::uint32_t layer = 0;
-  for (const Stage& stage : program->stages) {
+  for (const Stage& stage : member.program->stages) {
     if (stage.has_product()) {
-      kernels().initial_weights(initial(stage, layer++, key, member.parameters() + stage.weight), 0, 1);
+      kernels().initial_weights(initial(stage, layer++, member.key, parameters + stage.weight), 0, 1);
     }
     if (stage.op == Op::norm) {
-      std::fill_n(member.parameters() + stage.weight, stage.outputs, 1.0f);
-      std::fill_n(member.parameters() + stage.running + padded(stage.outputs), stage.outputs, 1.0f);
+      std::fill_n(parameters + stage.weight, stage.outputs, 1.0f);
+      std::fill_n(parameters + stage.running + padded(stage.outputs), stage.outputs, 1.0f);
     }
   }
-  return member;
+  return block;
 }
 
 Hyperparameters checked(const Hyperparameters& hyperparameters, const Program& program) {

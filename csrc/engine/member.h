@@ -35,9 +35,12 @@ struct Member {
   }
 };
 
-// A freshly initialised member.
-Member make_member(std::shared_ptr<const Program> program, Optimizer optimizer, const Hyperparameters& hyperparameters,
-                   PhiloxKey key);
+// A member that has no block yet.
+Member outline(std::shared_ptr<const Program> program, Optimizer optimizer, const Hyperparameters& hyperparameters,
+               PhiloxKey key);
+
+// Its block as it begins, in the host's memory: weights are drawn, all else is zero.
+std::shared_ptr<Buffer> first_block(const Member& member);
 
 // The hyperparameters with every dropout rate filled in; throws InvalidArgument where one is out of its range.
 Hyperparameters checked(const Hyperparameters& hyperparameters, const Program& program);

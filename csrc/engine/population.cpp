@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <set>
 #include <utility>
@@ -108,15 +109,27 @@ struct Population::Impl {
   }
 
   // Members of equal networks share a program, and so what an engine keeps for it.
-  std::shared_ptr<const Program> program(const Network& network) const {
-    for (const Member& member : members) {
-      if (member.program->network == network) return member.program;
+  std::shared_ptr<const Program> program(const Network& network, const std::vector<Member>& fresh) const {
+    for (const std::vector<Member>* all : {&fresh, &members}) {
+      for (const Member& member : *all) {
+        if (member.program->network == network) return member.program;
+      }
     }
     return std::make_shared<const Program>(compile(network, input));
   }
 
-  Member make(const Network& network, const Hyperparameters& h, std::uint32_t id) const {
-    return engine->place(make_member(program(network), optimizer, h, {options.seed, id}));
+  // One that the engine has yet to place, beside others.
+  Member outline(const Newcomer& one, const std::vector<Member>& fresh) const {
+    const PhiloxKey key{options.seed, one.id};
+    Member member = shoal::outline(program(one.network, fresh), optimizer, one.hyperparameters, key);
+    engine->check_fits(member);
+    return member;
+  }
+
+  Member make(const Newcomer& one) const {
+    std::vector<Member> fresh{outline(one, {})};
+    engine->place(fresh);
+    return std::move(fresh.front());
   }
 };
 
@@ -130,14 +143,33 @@ Population& Population::operator=(Population&&) noexcept = default;
 
 std::int64_t Population::add(const Network& network, const Hyperparameters& hyperparameters, std::uint32_t id) {
   const Alone alone(impl_->busy);
-  impl_->members.push_back(impl_->make(network, hyperparameters, id));
+  impl_->members.push_back(impl_->make({network, hyperparameters, id}));
   return size() - 1;
+}
+
+void Population::add(const std::vector<Newcomer>& newcomers) {
+  const Alone alone(impl_->busy);
+  std::vector<Member> fresh;
+  try {
+    for (const Newcomer& one : newcomers) fresh.push_back(impl_->outline(one, fresh));
+  } catch (const InvalidArgument& error) {
+    throw InvalidArgument("member " + std::to_string(impl_->members.size() + fresh.size()) + ": " + error.what());
+  }
+  try {
+    impl_->engine->place(fresh);
+  } catch (const OutOfMemory& error) {
+    const auto fit = std::count_if(fresh.begin(), fresh.end(), [](const Member& member) { return member.block; });
+    throw OutOfMemory(std::to_string(fit) + " of " + std::to_string(fresh.size()) +
+                      " fit into memory: " + error.what());
+  }
+  impl_->members.insert(impl_->members.end(), std::make_move_iterator(fresh.begin()),
+                        std::make_move_iterator(fresh.end()));
 }
 
 void Population::reset(std::int64_t row, const Network& network, const Hyperparameters& hyperparameters,
                        std::uint32_t id) {
   const Alone alone(impl_->busy);
-  impl_->at(row) = impl_->make(network, hyperparameters, id);
+  impl_->at(row) = impl_->make({network, hyperparameters, id});
 }
 
 std::int64_t Population::size() const { return static_cast<std::int64_t>(impl_->members.size()); }
@@ -228,7 +260,8 @@ std::vector<InheritedLayer> Population::inherit(std::int64_t source, std::int64_
   Member& to = impl_->at(target);
   Buffer donor(static_cast<std::size_t>(from.bytes()));
   impl_->engine->read(from, donor.data());
-  const Member heir = make_member(to.program, impl_->optimizer, to.hyperparameters, to.key);
+  Member heir = outline(to.program, impl_->optimizer, to.hyperparameters, to.key);
+  heir.block = first_block(heir);
   std::vector<InheritedLayer> layers = take_over(*from.program, donor.data(), heir);
   impl_->engine->write(heir.block->data(), to);
   return layers;

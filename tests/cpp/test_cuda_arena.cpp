@@ -7,19 +7,82 @@
 #include <cstring>
 #include <memory>
 #include <random>
+#include <string>
 #include <vector>
 
 #include <cuda_runtime.h>
 #include "engine/cuda_arena.h"
+#include "members.h"
+#include "pictures.h"
+#include "shoal/error.h"
 
 using namespace shoal;
+using namespace shoal::test;
 using cuda::Arena;
 
 namespace {
 
 constexpr std::size_t kKilo = 1024;
 
+Network network(std::int64_t units) { return {{layer::dense(units), layer::relu(), layer::dense(2)}}; }
+
+std::vector<Newcomer> newcomers(std::uint32_t count, std::int64_t units = 20) {
+  std::vector<Newcomer> all;
+  for (std::uint32_t id = 0; id < count; ++id) all.push_back({network(units), rates(0.1f, 8), id});
+  return all;
+}
+
+Population population(const std::string& device) {
+  return Population({5, 4}, Optimizer::adam, Loss::cross_entropy, {.seed = 3, .threads = 1, .device = device});
+}
+
+Bytes state(const Population& p, std::int64_t row) {
+  Bytes bytes(static_cast<std::size_t>(p.state_bytes(row)));
+  p.read_state(row, bytes.data());
+  return bytes;
+}
+
+// Sets the memory that is left to members for as long as it lives.
+class Left {
+ public:
+  explicit Left(std::size_t bytes) : before_(emulation::memory_limit) {
+    emulation::memory_limit = emulation::memory_used + bytes;
+  }
+  ~Left() { emulation::memory_limit = before_; }
+  Left(const Left&) = delete;
+  Left& operator=(const Left&) = delete;
+
+ private:
+  std::size_t before_;
+};
+
 }  // namespace
+
+TEST_CASE("arena: many members are one allocation and one wait, and begin as on the CPU") {
+  Population gpu = population("cuda:0"), cpu = population("cpu");
+  std::vector<Newcomer> mixed = newcomers(120);
+  for (std::size_t i = 0; i < mixed.size(); i += 3) mixed[i].network = network(static_cast<std::int64_t>(i));
+  mixed[0].network = network(1);
+  const int mallocs = emulation::mallocs, waits = emulation::waits;
+  gpu.add(mixed);
+  CHECK(emulation::mallocs - mallocs == 1);
+  CHECK(emulation::waits - waits == 1);
+  cpu.add(mixed);
+  REQUIRE(gpu.size() == 120);
+  for (std::int64_t row = 0; row < 120; ++row) CHECK(state(gpu, row) == state(cpu, row));
+  gpu.add({});
+  CHECK(gpu.size() == 120);
+}
+
+TEST_CASE("arena: members that are more than one bundle, or larger than it, have all their bits") {
+  Population gpu = population("cuda:0"), cpu = population("cpu");
+  const std::vector<Newcomer> large = newcomers(3, 20000);  // 8 MB each
+  const int waits = emulation::waits;
+  gpu.add(large);
+  CHECK(emulation::waits - waits == 3);
+  cpu.add(large);
+  for (std::int64_t row = 0; row < 3; ++row) CHECK(state(gpu, row) == state(cpu, row));
+}
 
 TEST_CASE("arena: one by one, thousands are a dozen allocations") {
   const auto arena = std::make_shared<Arena>();
@@ -27,6 +90,17 @@ TEST_CASE("arena: one by one, thousands are a dozen allocations") {
   std::vector<std::shared_ptr<std::byte>> blocks;
   for (int i = 0; i < 4000; ++i) blocks.push_back(arena->take(17 * kKilo));
   CHECK(emulation::mallocs - mallocs <= 15);  // 11 to 16 MB, then 32 MB each
+}
+
+TEST_CASE("arena: a row that is filled again and again takes no more memory") {
+  Population p = population("cuda:0");
+  p.add(newcomers(8));
+  p.reset(0, network(20), rates(0.1f, 8), 9);  // for a moment there are nine
+  const std::size_t used = emulation::memory_used;
+  const int mallocs = emulation::mallocs;
+  for (std::uint32_t id = 10; id < 30; ++id) p.reset(id % 8, network(1 + id % 20), rates(0.1f, 8), id);
+  CHECK(emulation::memory_used == used);
+  CHECK(emulation::mallocs == mallocs);
 }
 
 // Random blocks, each filled with its own number: that none overlaps another shows in what they hold.
@@ -95,4 +169,37 @@ TEST_CASE("arena: a block outlives the arena's owner") {
   std::memset(block.get(), 1, kKilo);
   block.reset();
   CHECK(emulation::memory_used == before);
+}
+
+TEST_CASE(
+    "arena: where more members are wanted than fit, it says how many do, none is added, and the next call works") {
+  const Pictures pictures(30, {5, 4});
+  Population p = population("cuda:0");
+  p.add(newcomers(2));
+  const std::size_t block = Arena::rounded(state(p, 0).size() - 64), used = emulation::memory_used;
+  const Bytes first = state(p, 0);
+  {
+    const Left left(7 * block + 100);
+    const std::string needs = "7 of 9 fit into memory: out of memory: " + std::to_string(block) + " bytes asked for";
+    CHECK_THROWS_WITH_AS(p.add(newcomers(9)), needs.c_str(), std::bad_alloc);
+    CHECK(p.size() == 2);
+    CHECK(emulation::memory_used == used);
+    p.add(newcomers(7));
+    CHECK_THROWS_AS(p.add(newcomers(1)), std::bad_alloc);
+    CHECK(p.size() == 9);
+  }
+  CHECK(state(p, 0) == first);
+  fit(p, pictures.classes(), 1);
+  CHECK(p.counters(8).step == 1);
+}
+
+TEST_CASE("arena: of many members the one that is wrong is named, and none is added") {
+  for (const char* device : {"cpu", "cuda:0"}) {
+    Population p = population(device);
+    p.add(newcomers(2));
+    std::vector<Newcomer> wrong = newcomers(3);
+    wrong[1].hyperparameters.lr = -1;
+    CHECK_THROWS_WITH_AS(p.add(wrong), "member 3: lr must be >= 0 and finite, got -1.000000", InvalidArgument);
+    CHECK(p.size() == 2);
+  }
 }

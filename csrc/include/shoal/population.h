@@ -66,6 +66,13 @@ struct Perturbation {
   double resample = 0;
 };
 
+// What a member is made of. Its id keys its random streams.
+struct Newcomer {
+  Network network;
+  Hyperparameters hyperparameters;
+  std::uint32_t id = 0;
+};
+
 // For one thread at a time: while one is in a call that trains, evaluates, predicts or changes anything, such calls of
 // others throw InvalidArgument.
 class Population {
@@ -78,6 +85,9 @@ class Population {
   // Adds a freshly initialised member; returns its row. Throws InvalidArgument and changes nothing where it does
   // not fit, neither the input nor the engine that was asked for.
   std::int64_t add(const Network& network, const Hyperparameters& hyperparameters, std::uint32_t id);
+  // Adds many, all or none, in one piece of a GPU's memory. What is wrong is said of the member that it is wrong with; out
+  // of memory, how many there is room for.
+  void add(const std::vector<Newcomer>& newcomers);
   // Puts a fresh member into an existing row.
   void reset(std::int64_t row, const Network& network, const Hyperparameters& hyperparameters, std::uint32_t id);
 

@@ -111,10 +111,12 @@ class Population:
             precision=self._precision,
             engine=self._engine,
         )
-        for p, (network, values, key) in enumerate(zip(self._networks, self._values, self._ids, strict=True)):
-            fit = f"members: {p} of {self.members} fit into memory"
-            with _named(p), _needing(fit, self._device, "fewer or smaller networks"):
-                core.add(native.network(network), native.hyperparameters(values), key)
+        members = [
+            (native.network(network), native.hyperparameters(values), key)
+            for network, values, key in zip(self._networks, self._values, self._ids, strict=True)
+        ]
+        with _needing("members", self._device, "fewer or smaller networks"):
+            core.add(members)
         self._core, self._shape = core, shape
         return core
 

@@ -80,7 +80,7 @@ inline std::size_t memory_limit = std::size_t{8} << 30;  // of each device
 inline std::size_t memory_used = 0;                      // of all
 inline int launches = 0, copies = 0;  // so far: of kernels; of memory, to or from a device or within it
 inline int cluster_launches = 0;      // those with clusters among them
-inline int mallocs = 0;               // so far: memory taken from a device
+inline int mallocs = 0, waits = 0;    // so far: memory taken from a device; streams waited for
 inline std::vector<std::size_t> shared_bytes_of_launches;
 
 inline std::recursive_mutex one_at_a_time;  // for all of this, whatever thread it is called on
@@ -717,7 +717,7 @@ inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return cudaSuccess;
 }
 inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return ++emulation::waits, cudaSuccess; }
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel kernel, cudaFuncAttribute, int bytes) {
   const emulation::Lock lock(emulation::one_at_a_time);
