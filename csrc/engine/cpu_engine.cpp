@@ -148,7 +148,13 @@ class CpuEngine final : public Engine {
 
   void check_fits(const Member&) const override {}
   void place(std::vector<Member>& fresh) override {
-    for (Member& member : fresh) member.block = first_block(member);
+    if (fresh.size() == 1) fresh[0].block = first_block(fresh[0]);  // threads would take longer to wake
+    if (fresh.size() > 1) {
+      pool_.for_each(static_cast<std::int64_t>(fresh.size()), [&](std::int64_t i, int) {
+        Member& member = fresh[static_cast<std::size_t>(i)];
+        member.block = first_block(member);
+      });
+    }
   }
 
   void read(const Member& member, std::byte* to) override {

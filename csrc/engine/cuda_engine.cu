@@ -9,6 +9,7 @@
 #include "engine/cuda_kernels.h"
 #include "engine/cuda_resident.h"
 #include "engine/engine.h"
+#include "kernels/initial_cuda.h"
 #include "kernels/rows_cuda.h"
 
 namespace shoal::cuda {
@@ -16,7 +17,6 @@ namespace {
 
 constexpr std::int64_t kPiece = 256;  // samples of an evaluation that one team takes
 constexpr std::size_t kProductBytes = kProductFloats * sizeof(float);
-constexpr std::size_t kBundle = std::size_t{4} << 20;  // bytes of new members that wait on the host for their transfer
 // Blocks of a team whose steps are short: with more, waiting for each other costs more than they bring.
 constexpr std::int64_t kMostBlocks = 64, kLongStep = 250'000'000;  // multiply-adds
 // With still shorter ones it pays to be one cluster, which is smaller, but waits in hardware.
@@ -99,17 +99,16 @@ class CudaEngine final : public Engine {
                           name() + "; \"auto\" and \"teams\" take any");
   }
 
-  // Memory for all of them comes first: whether they fit is known before any weight is drawn.
   void place(std::vector<Member>& fresh) override {
     const Current current(device_);
     try {
       take_memory(fresh);
+      draw(fresh);
     } catch (const OutOfMemory&) {  // others may have use for what there was
       for (Member& member : fresh) member.device.reset();
       arena_->release();
       throw;
     }
-    for (auto member = fresh.cbegin(); member != fresh.cend();) member = send_bundle(member, fresh.cend());
   }
 
   void read(const Member& member, std::byte* to) override {
@@ -192,8 +191,6 @@ class CudaEngine final : public Engine {
   }
 
  private:
-  using Fresh = std::vector<Member>::const_iterator;
-
   void take_memory(std::vector<Member>& fresh) {
     std::size_t bytes = 0;
     for (const Member& member : fresh) bytes += Arena::rounded(bytes_of(member.floats));
@@ -204,20 +201,25 @@ class CudaEngine final : public Engine {
     }
   }
 
-  // Draws the weights of some new members and waits once for all their transfers. Returns the next member.
-  Fresh send_bundle(Fresh first, Fresh end) {
-    std::vector<std::shared_ptr<Buffer>> drawn;
-    std::size_t bytes = 0;
-    for (Fresh member = first; member != end && bytes < kBundle; ++member) {
-      drawn.push_back(first_block(*member));
-      bytes += drawn.back()->size();
+  // One transfer, of what is to be drawn, and two launches.
+  void draw(const std::vector<Member>& fresh) {
+    std::vector<InitialWeights> all;
+    for (const Member& member : fresh)
+      all.push_back({member.parameters(), 1, member.floats, member.floats, Drawn::constant, 0, {}, 0});
+    for (const Member& member : fresh) {
+      const std::vector<InitialWeights> its = initial_layers(member, member.parameters());
+      all.insert(all.end(), its.begin(), its.end());
     }
-    for (const auto& block : drawn) {
-      stream_.copy(block->data() + sizeof(BlockHeader), bytes_of(first->floats), first->device.get());
-      ++first;
-    }
+    if (all.empty()) return;
+    auto* const on_device = with_room([&] { return rooms_[0].jobs.take<InitialWeights>(all.size()); });
+    stream_.copy(all.data(), all.size() * sizeof(InitialWeights), on_device);
+    const auto zeros = static_cast<std::int64_t>(fresh.size()), count = static_cast<std::int64_t>(all.size());
+    const auto start = [&](std::int64_t first, std::int64_t end) {
+      start_blocks(initial_kernel, InitialLaunch{on_device + first, end - first}, (end - first) * kInitialShares, 0);
+    };
+    start(0, zeros);
+    if (count > zeros) start(zeros, count);
     stream_.wait();
-    return first;
   }
 
   void evaluate_all(const Data& data, const std::vector<const Member*>& members, const Scores& scores) {

@@ -21,7 +21,7 @@ InitialWeights initial(const Stage& s, std::uint32_t layer, PhiloxKey key, float
                    .outputs = s.outputs,
                    .inputs = s.inputs,
                    .stride = padded(s.inputs),
-                   .normal = how == Initializer::he || how == Initializer::normal,
+                   .drawn = how == Initializer::he || how == Initializer::normal ? Drawn::normal : Drawn::uniform,
                    .width = scale,
                    .key = key,
                    .layer = layer};
@@ -45,19 +45,27 @@ Member outline(std::shared_ptr<const Program> program, Optimizer optimizer, cons
   return {.program = std::move(program), .floats = floats, .hyperparameters = std::move(complete), .key = key};
 }
 
+std::vector<InitialWeights> initial_layers(const Member& member, float* parameters) {
+  std::vector<InitialWeights> all;
+  std::uint32_t layer = 0;
+  for (const Stage& stage : member.program->stages) {
+    const auto ones = [&](std::int64_t at) {
+      const std::int64_t count = stage.outputs;
+      all.push_back({parameters + at, 1, count, count, Drawn::constant, 1, member.key, 0});
+    };
+    if (stage.has_product()) all.push_back(initial(stage, layer++, member.key, parameters + stage.weight));
+    if (stage.op == Op::norm) {
+      ones(stage.weight);
+      ones(stage.running + padded(stage.outputs));  // the variance
+    }
+  }
+  return all;
+}
+
 std::shared_ptr<Buffer> first_block(const Member& member) {
   auto block = std::make_shared<Buffer>(static_cast<std::size_t>(member.bytes()));
   auto* const parameters = reinterpret_cast<float*>(block->data() + sizeof(BlockHeader));
-  std::uint32_t layer = 0;
-  for (const Stage& stage : member.program->stages) {
-    if (stage.has_product()) {
-      kernels().initial_weights(initial(stage, layer++, member.key, parameters + stage.weight), 0, 1);
-    }
-    if (stage.op == Op::norm) {
-      std::fill_n(parameters + stage.weight, stage.outputs, 1.0f);
-      std::fill_n(parameters + stage.running + padded(stage.outputs), stage.outputs, 1.0f);
-    }
-  }
+  for (const InitialWeights& layer : initial_layers(member, parameters)) kernels().initial_weights(layer, 0, 1);
   return block;
 }
 

@@ -7,6 +7,7 @@
 #include "core/buffer.h"
 #include "core/rng.h"
 #include "engine/program.h"
+#include "kernels/initial.h"
 #include "kernels/update.h"
 #include "shoal/optimizer.h"
 #include "shoal/population.h"
@@ -39,7 +40,9 @@ struct Member {
 Member outline(std::shared_ptr<const Program> program, Optimizer optimizer, const Hyperparameters& hyperparameters,
                PhiloxKey key);
 
-// Its block as it begins, in the host's memory: weights are drawn, all else is zero.
+// What its parameters, at `parameters`, begin with; all else is zero.
+std::vector<InitialWeights> initial_layers(const Member& member, float* parameters);
+// Its block as it begins, in the host's memory.
 std::shared_ptr<Buffer> first_block(const Member& member);
 
 // The hyperparameters with every dropout rate filled in; throws InvalidArgument where one is out of its range.

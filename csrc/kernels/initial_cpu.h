@@ -1,7 +1,6 @@
 // Initial weights on the CPU: W pairs of weights at once.
 #pragma once
 
-#include "core/normal.h"
 #include "kernels/initial.h"
 #include "kernels/simd.h"
 
@@ -16,13 +15,9 @@ SHOAL_INLINE Doubles::Number signed_unit(Doubles::Word word) {
 template <int h>
 SHOAL_INLINE vf initial_half(const InitialWeights& f, const Words& words) {
   const Doubles::Word w[4] = {half<h>(words.w[0]), half<h>(words.w[1]), half<h>(words.w[2]), half<h>(words.w[3])};
-  Doubles::Number a, b;
-  if (f.normal) {
-    normal_pair<Doubles>(w, a, b);
-  } else {
-    a = signed_unit(w[0]);
-    b = signed_unit(w[2]);
-  }
+  Doubles::Number a = Doubles::Number{} + 1.0, b = a;
+  if (f.drawn == Drawn::normal) normal_pair<Doubles>(w, a, b);
+  if (f.drawn == Drawn::uniform) a = signed_unit(w[0]), b = signed_unit(w[2]);
   return side_by_side(a * f.width, b * f.width);
 }
 

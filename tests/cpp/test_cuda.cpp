@@ -70,6 +70,20 @@ constexpr double kClose = 1e-4;
 
 }  // namespace
 
+TEST_CASE("cuda: members begin with the CPU's bits") {
+  Population cpu = population("cpu", {9, 8, 3}, Optimizer::adam),
+             gpu = population("cuda:0", {9, 8, 3}, Optimizer::adam);
+  std::vector<Network> all = networks();
+  for (const Initializer how : {Initializer::he, Initializer::xavier, Initializer::normal, Initializer::uniform})
+    all.push_back({{layer::conv2d(5, 3, 1, Padding::same(), how), layer::dense(7, how, 0.3f), layer::dense(2)}});
+  std::uint32_t id = 100;
+  for (const Network& network : all) {
+    for (Population* p : {&cpu, &gpu}) p->add(network, rates(0.1f, 8), id);
+    CHECK(state(gpu, gpu.size() - 1) == state(cpu, cpu.size() - 1));
+    ++id;
+  }
+}
+
 TEST_CASE("cuda: every network trains as on the CPU") {
   const Pictures pictures(41, {9, 8, 3});
   for (const Network& network : networks()) {

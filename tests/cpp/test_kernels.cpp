@@ -85,16 +85,16 @@ float initial_weight(const InitialWeights& f, std::uint32_t o, std::uint32_t i) 
   double pair[2];
   normal_pair<OneDouble>(drawn, pair[0], pair[1]);
   const double uniform = (words[i % 2 * 2] + 0.5) / 2147483648.0 - 1;
-  return static_cast<float>(f.width * (f.normal ? pair[i % 2] : uniform));
+  return static_cast<float>(f.width * (f.drawn == Drawn::normal ? pair[i % 2] : uniform));
 }
 
 }  // namespace
 
 TEST_CASE("initial weights are drawn by their place, the same bits for every instruction set") {
   for_each_case([](const Kernels& k, const DenseShape& shape) {
-    for (const bool normal : {true, false}) {
+    for (const Drawn drawn : {Drawn::normal, Drawn::uniform}) {
       const Matrix weight(shape.outputs, shape.inputs);
-      const InitialWeights f{weight.data(), weight.rows, weight.columns, weight.stride, normal, 0.3, {5, 7}, 2};
+      const InitialWeights f{weight.data(), weight.rows, weight.columns, weight.stride, drawn, 0.3, {5, 7}, 2};
       run_as_teams(weight, [&](int rank, int size) { k.initial_weights(f, rank, size); });
       std::int64_t same = 0;
       for (std::int64_t o = 0; o < shape.outputs; ++o) {
