@@ -7,7 +7,7 @@ SOURCES := pyproject.toml CMakeLists.txt README.md LICENSE \
   $(shell find cmake csrc python -type f -not -name '*.so' -not -name '*.pyc')
 CPP_FILES = $(shell find csrc tests/cpp examples/cpp bench -name '*.cpp' -o -name '*.cu' -o -name '*.h' -o -name '*.inc')
 
-.PHONY: demo test lint cpp-build cpp-test py-test bench develop docs tidy processors sanitize emulated gpu-check embed losses clean
+.PHONY: demo test lint cpp-build cpp-test py-test bench develop docs tidy processors sanitize emulated without-cuda gpu-check embed losses clean
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -75,6 +75,16 @@ emulated: cpp-build
 	rm -rf build/emulated && mkdir -p build/emulated && cp -r python/shoal build/emulated/ && rm -f build/emulated/shoal/_core*.so
 	cp build/cpp/_core.*.so build/emulated/shoal/
 	SHOAL_EMULATED_GPUS=2 PYTHONPATH=build/emulated $(BIN)/python -m pytest -n auto tests/gpu $(ARGS)
+
+# The wheel as it is where there is no nvcc.
+WITHOUT_CUDA = PYTHONPATH=$(abspath build/without-cuda/site) $(BIN)/python
+without-cuda: .venv/installed-test
+	rm -rf build/without-cuda/site
+	$(BIN)/pip install --quiet --no-deps --target build/without-cuda/site . \
+	  --config-settings cmake.define.SHOAL_CUDA=OFF --config-settings build-dir=build/without-cuda
+	$(WITHOUT_CUDA) -c "from shoal.population import native; assert not native.has_cuda"
+	$(WITHOUT_CUDA) -m shoal devices
+	$(WITHOUT_CUDA) -m pytest -n auto $(ARGS)
 
 # On a machine with a GPU: build, test, sanitizers, benchmarks. Says itself what it needs.
 gpu-check:
