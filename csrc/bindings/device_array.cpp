@@ -19,9 +19,9 @@ struct Exported {
   DeviceArray array;
 };
 
-// As the array API's 2023.12 has it: a view, or where the consumer wants a copy, one without gaps. The capsule is that of
-// DLPack before 1.0, which all consumers take.
-py::capsule to_dlpack(const DeviceArray& array, const py::object& /*stream*/, const py::object& /*max_version*/,
+// A view, or where the consumer wants a copy, one without gaps. The array API's `max_version` is no argument: consumers that
+// name one then take the capsule of DLPack before 1.0, which this is, and some of them (mpi4py) no older one than asked for.
+py::capsule to_dlpack(const DeviceArray& array, const py::object& /*stream*/,
                       const std::optional<std::pair<int, int>>& device, std::optional<bool> copy) {
   if (device && *device != std::pair<int, int>(kCuda, array.device))
     throw py::buffer_error("the array stays on cuda:" + std::to_string(array.device) +
@@ -86,11 +86,12 @@ std::size_t step_of(const DeviceArray& array, const Rows& rows) {
 
 void assign(const DeviceArray& array, const py::object& from) {
   const DeviceView view = view_of(from);
-  const auto text = [](const std::string& type, const Shape& shape) {
-    return type + " of shape " + py::repr(tuple_of(shape)).cast<std::string>();
+  const auto text = [](const std::string& type, const Shape& shape, int device) {
+    return type + " of shape " + py::repr(tuple_of(shape)).cast<std::string>() + " on cuda:" + std::to_string(device);
   };
-  require(view.type == array.type() && view.shape == array.shape,
-          "must be " + text(array.type(), array.shape) + ", got " + text(view.type, view.shape));
+  const std::string needed = text(array.type(), array.shape, array.device);
+  const std::string given = text(view.type, view.shape, view.device);
+  require(given == needed, "must be " + needed + ", got " + given);
   const Rows rows = rows_of(array);
   copy_rows(array.device, rows.count, rows.bytes, view.data, rows.bytes, array.data, step_of(array, rows));
 }
@@ -148,14 +149,14 @@ void bind_device_array(py::module_& module) {
           },
           py::arg("dtype") = py::none(), py::arg("copy") = py::none())
       .def_property_readonly("__cuda_array_interface__", &interface)
-      .def("__dlpack__", &to_dlpack, py::kw_only(), py::arg("stream") = py::none(), py::arg("max_version") = py::none(),
-           py::arg("dl_device") = py::none(), py::arg("copy") = py::none())
+      .def("__dlpack__", &to_dlpack, py::kw_only(), py::arg("stream") = py::none(), py::arg("dl_device") = py::none(),
+           py::arg("copy") = py::none())
       .def("__dlpack_device__", [](const DeviceArray& a) { return py::make_tuple(kCuda, a.device); })
       .def("compact", &compact,
            "Return a copy without gaps on the same GPU, for JAX, which takes no others. It does not change with this "
            "array.")
       .def("assign", &assign, py::arg("array"),
-           "Copy another library's array of the same shape, C-contiguous in a GPU's memory, into this one.");
+           "Copy another library's array of the same shape, C-contiguous on the same GPU, into this one.");
   module.def("device_memory", &bytes_on_device, py::arg("device"), py::arg("bytes"));
   module.def("pinned_memory", &pinned_bytes, py::arg("device"), py::arg("bytes"));
   module.def("make_current", &make_current, py::arg("device"));

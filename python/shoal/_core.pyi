@@ -161,7 +161,6 @@ class DeviceArray:
         self,
         *,
         stream: object = None,
-        max_version: object = None,
         dl_device: tuple[int, int] | None = None,
         copy: bool | None = None,
     ) -> Any: ...

@@ -142,7 +142,7 @@ class Copied:
         self.array, self.__dlpack_device__ = array, array.__dlpack_device__
 
     def __dlpack__(self):
-        return self.array.__dlpack__(max_version=(1, 0), dl_device=self.__dlpack_device__(), copy=True)
+        return self.array.__dlpack__(stream=-1, dl_device=self.__dlpack_device__(), copy=True)
 
 
 LAYERS = nn.Sequential([nn.Conv2d(4, 3), nn.BatchNorm(), nn.ReLU(), nn.Dense(6), nn.Tanh(), nn.Dense(3)])
@@ -176,10 +176,14 @@ def test_weights_of_every_layer_are_taken_back():
     np.testing.assert_array_equal(gpu.state(1), before)  # with what is between the rows
 
     weight = gpu.device_parameters(1)["dense1.weight"]
-    with pytest.raises(ValueError, match=r"must be float32 of shape \(6, 140\), got float32 of shape \(3, 6\)"):
+    with pytest.raises(ValueError, match=r"must be float32 of shape \(6, 140\) on cuda:0, got .* \(3, 6\) on cuda:0"):
         weight.assign(kept["dense2.weight"])
     with pytest.raises(ValueError, match=r"must be float32 .*, got int32 of shape \(6, 140\)"):
         weight.assign(Described(kept["dense1.weight"], "<i4", (6, 140)))
+    if len(devices()) > 2:
+        other = Population(LAYERS, device="cuda:1", input_shape=(5, 7, 2)).device_parameters(0)["dense1.weight"]
+        with pytest.raises(ValueError, match=r"on cuda:0, got .* on cuda:1"):
+            weight.assign(other.compact())
     with pytest.raises(ValueError, match="must be C-contiguous"):
         weight.assign(gpu.device_parameters(0)["dense1.weight"])
     with pytest.raises(ValueError, match="must have __dlpack__ or __cuda_array_interface__"):
