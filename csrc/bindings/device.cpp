@@ -15,8 +15,8 @@ void bind_device(py::module_& module) {
         return "Device(" + d.name + ": " + d.description + ", " + std::to_string(d.cores) + " cores, " +
                std::to_string(d.memory >> 30) + " GiB" + (d.uuid.empty() ? "" : ", " + d.uuid) + ")";
       });
-  module.attr("has_cuda") = has_cuda();
   module.def("devices", &devices);
+  module.def("why_no_gpu", &why_no_gpu);
   module.def("instruction_sets", &instruction_sets);
   module.def("peak_gflops", &peak_gflops, py::arg("threads") = 0, py::call_guard<Unlocked>());
 }

@@ -15,20 +15,43 @@
 
 namespace shoal::cuda {
 
+// CUDA's numbers of versions: 12040 is 12.4.
+inline std::string version_text(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+// What an error says, and what to do where the driver is older than this build: its own text names no version.
+inline std::string text(cudaError_t status) {
+  if (status != cudaErrorInsufficientDriver && status != cudaErrorUnsupportedPtxVersion)
+    return cudaGetErrorString(status);
+  int driver = 0, runtime = 0;
+  static_cast<void>(cudaDriverGetVersion(&driver));
+  static_cast<void>(cudaRuntimeGetVersion(&runtime));
+  if (driver == 0) return "no NVIDIA driver was found";
+  return "the NVIDIA driver is for CUDA " + version_text(driver) + ", and this build of shoal is for CUDA " +
+         version_text(runtime) + ": update the driver, or build shoal with an older CUDA toolkit";
+}
+
 // Throws DeviceError; the runtime's own record of the error is cleared, so that the next call works.
 inline void check(cudaError_t status, const char* doing) {
   if (status == cudaSuccess) return;
   static_cast<void>(cudaGetLastError());
-  throw DeviceError(std::string(doing) + ": " + cudaGetErrorString(status));
+  throw DeviceError(std::string(doing) + ": " + text(status));
 }
 
-inline int device_count() {
+// Devices, or why there are none.
+struct Found {
   int count = 0;
-  if (cudaGetDeviceCount(&count) != cudaSuccess) {
-    static_cast<void>(cudaGetLastError());
-    return 0;
-  }
-  return count;
+  std::string why_none;
+};
+
+inline Found find_devices() {
+  Found found;
+  const cudaError_t status = cudaGetDeviceCount(&found.count);
+  if (status == cudaSuccess && found.count > 0) return found;
+  static_cast<void>(cudaGetLastError());
+  const bool none = status == cudaSuccess || status == cudaErrorNoDevice;
+  return {0, none ? "the NVIDIA driver finds no GPU: see nvidia-smi and CUDA_VISIBLE_DEVICES" : text(status)};
 }
 
 // 8-4-4-4-12 hexadecimal digits (RFC 9562).
@@ -45,12 +68,12 @@ inline std::string text(const cudaUUID_t& uuid) {
 
 // Its number, by the name that devices() gives it.
 inline int device_number(const std::string& name) {
-  const int count = device_count();
-  for (int i = 0; i < count; ++i) {
+  const Found found = find_devices();
+  for (int i = 0; i < found.count; ++i) {
     if (name == "cuda:" + std::to_string(i)) return i;
   }
-  throw DeviceError("there is no device \"" + name + "\"; this machine has " + std::to_string(count) +
-                    " CUDA devices that this build can use");
+  const std::string last = "the last one here is \"cuda:" + std::to_string(found.count - 1) + "\"";
+  throw DeviceError("there is no device \"" + name + "\": " + (found.count > 0 ? last : found.why_none));
 }
 
 inline int current_device() {

@@ -585,11 +585,12 @@ void CudaEngine::collect(const TrainBatch& batch) {
 
 namespace shoal {
 
-bool has_cuda() { return true; }
+std::string why_no_gpu() { return cuda::find_devices().why_none; }
 
 std::vector<Device> cuda_devices() {
   std::vector<Device> all;
-  for (int i = 0; i < cuda::device_count(); ++i) {
+  const int count = cuda::find_devices().count;
+  for (int i = 0; i < count; ++i) {
     cudaDeviceProp properties{};
     cuda::check(cudaGetDeviceProperties(&properties, i), "asking a device for its name");
     all.push_back({.name = "cuda:" + std::to_string(i),

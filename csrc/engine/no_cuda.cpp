@@ -5,11 +5,11 @@
 namespace shoal {
 namespace {
 
-[[noreturn]] void no_cuda() { throw DeviceError("this build of shoal has no CUDA"); }
+[[noreturn]] void no_cuda() { throw DeviceError(why_no_gpu()); }
 
 }  // namespace
 
-bool has_cuda() { return false; }
+std::string why_no_gpu() { return "this build of shoal has no CUDA: install it where nvcc is found"; }
 std::vector<Device> cuda_devices() { return {}; }
 
 void copy_to_host(int, const void*, std::size_t, void*) { no_cuda(); }
@@ -22,7 +22,7 @@ std::shared_ptr<std::byte> pinned_memory(int, std::size_t) { no_cuda(); }
 void make_current(int) { no_cuda(); }
 
 std::unique_ptr<Engine> make_cuda_engine(Loss, const Options& options) {
-  throw DeviceError("there is no device \"" + options.device + "\": this build of shoal has no CUDA");
+  throw DeviceError("there is no device \"" + options.device + "\": " + why_no_gpu());
 }
 
 }  // namespace shoal

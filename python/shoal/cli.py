@@ -218,9 +218,12 @@ def simulate(
 def devices() -> None:
     """List the devices that can train."""
     from shoal.population import devices
+    from shoal.population.native import why_no_gpu
 
     for device in devices():
         typer.echo(str(device))
+    if why := why_no_gpu():
+        typer.echo(f"no GPU: {why}", err=True)
 
 
 def _kept(study: Path, threads: int | None, otherwise: str) -> StudyFile:

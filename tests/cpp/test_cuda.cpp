@@ -621,10 +621,41 @@ TEST_CASE("cuda: data in the memory of one GPU train members on another") {
   for (const char* device : {"cuda:0", "cuda:1"}) CHECK(trained(device, data) == want);
 }
 
+TEST_CASE("cuda: a driver that is too old, or is not there, is named with what to do") {
+  const auto refused = [&](int driver, int runtime, int gpus) {
+    const int before[] = {emulation::driver, emulation::runtime, emulation::devices};
+    emulation::driver = driver, emulation::runtime = runtime, emulation::devices = gpus;
+    std::string text;
+    try {
+      population("cuda:0", {4});
+    } catch (const DeviceError& error) {
+      text = error.what();
+    }
+    const std::vector<Device> all = devices();
+    CHECK(all.back().name == "cpu");
+    CHECK(why_no_gpu().empty() == (all.size() > 1));
+    if (all.size() == 1) CHECK(text == "there is no device \"cuda:0\": " + why_no_gpu());
+    emulation::driver = before[0], emulation::runtime = before[1], emulation::devices = before[2];
+    return text;
+  };
+  const std::string older =
+      "and this build of shoal is for CUDA 13.1: update the driver, or build shoal with an older CUDA toolkit";
+  CHECK(refused(12040, 13010, 1) == "there is no device \"cuda:0\": the NVIDIA driver is for CUDA 12.4, " + older);
+  CHECK(refused(0, 13000, 1) == "there is no device \"cuda:0\": no NVIDIA driver was found");
+  CHECK(refused(13000, 13000, 0) ==
+        "there is no device \"cuda:0\": the NVIDIA driver finds no GPU: see nvidia-smi and CUDA_VISIBLE_DEVICES");
+  CHECK(refused(13000, 13010, 1).empty());  // one that is compiled for
+  const std::pair<int, int> before = std::exchange(emulation::capability, {10, 0});
+  CHECK(refused(13010, 13010, 1).empty());
+  CHECK(refused(13000, 13010, 1) == "looking at a kernel: the NVIDIA driver is for CUDA 13.0, " + older);
+  emulation::capability = before;
+}
+
 TEST_CASE("cuda: a device that is not there, and memory that is not") {
   CHECK(devices().front().name == "cuda:0");
   CHECK(devices().back().name == "cpu");
-  CHECK_THROWS_AS(population("cuda:7", {4}), DeviceError);
+  CHECK_THROWS_WITH_AS(population("cuda:7", {4}), "there is no device \"cuda:7\": the last one here is \"cuda:0\"",
+                       DeviceError);
   CHECK_THROWS_AS(population("gpu", {4}), InvalidArgument);
 
   Population p = population("cuda:0", {64});

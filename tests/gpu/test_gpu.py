@@ -1,6 +1,9 @@
 """Populations on a GPU, through Python: as on the CPU, and with their weights shared with other libraries."""
 
 import json
+import os
+import subprocess
+import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
@@ -273,6 +276,28 @@ def test_weights_go_to_jax_and_back():
         array.assign(2 * weight)
         np.testing.assert_array_equal(gpu.parameters(0)[name], 2 * before)
         np.testing.assert_array_equal(weight, before)
+
+
+@pytest.mark.skipif("emulated" not in devices()[0].description, reason="its driver is as it is")
+def test_a_driver_that_is_too_old_is_named_with_both_versions():
+    def shoal(*arguments, driver):
+        return subprocess.run(
+            [sys.executable, *arguments],
+            env=os.environ | {"SHOAL_EMULATED_DRIVER": str(driver)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    why = "the NVIDIA driver is for CUDA 12.4, and this build of shoal is for CUDA 13.0: update the driver"
+    listed = shoal("-m", "shoal", "devices", driver=12040)
+    assert listed.returncode == 0
+    assert listed.stdout.startswith("Device(cpu")
+    assert listed.stderr.startswith(f"no GPU: {why}, or ")
+    training = "from shoal import Population, nn; Population(nn.Sequential([nn.Dense(3)]), device='cuda')"
+    asked = shoal("-c", training, driver=12040)
+    assert f"DeviceError: device: there is no 'cuda' here, only cpu; {why}, or " in asked.stderr
+    assert "no GPU: no NVIDIA driver was found" in shoal("-m", "shoal", "devices", driver=0).stderr
 
 
 def test_the_interface_describes_the_array():

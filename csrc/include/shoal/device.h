@@ -36,7 +36,8 @@ enum class EngineKind { automatic, resident, teams };
 // GPUs first, fastest by the driver's count, then the processor: the first is the one to train on.
 std::vector<Device> devices();
 
-bool has_cuda();  // whether this build can use a GPU
+// In one line: no driver, one that is too old and what to do, a build without CUDA. Empty where devices() has a GPU.
+std::string why_no_gpu();
 
 // Memory for members on their way from process to process; Population::read_state and write_state take both. The first is
 // a GPU's, for an MPI that is CUDA-aware. The second is the host's, page-locked for a GPU: it and a network card read and

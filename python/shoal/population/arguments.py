@@ -61,9 +61,7 @@ def device(asked: str) -> str:
         gpus = [name for name in here if name != "cpu"]
         if asked == "cuda" and gpus:
             return gpus[0]
-        why = "; this build of shoal has no CUDA: install it where nvcc is found"
-        if native.has_cuda:
-            why = "" if gpus else "; no GPU was found, or its driver is too old for shoal's CUDA: see nvidia-smi"
+        why = "" if gpus else f"; {native.why_no_gpu()}"
         raise DeviceError(f"device: there is no {asked!r} here, only {', '.join(here)}{why}")
     return rules.choice(asked, "device", ["auto", "cuda", *here])
 

@@ -19,10 +19,10 @@ DeviceArray = _core.DeviceArray
 Population = _core.Population
 device_memory = _core.device_memory
 devices = _core.devices
-has_cuda: bool = _core.has_cuda
 make_current = _core.make_current
 pinned_memory = _core.pinned_memory
 version: str = _core.__version__
+why_no_gpu = _core.why_no_gpu
 
 LOSSES = tuple(_core.Loss.__members__)
 DATA_ORDERS = tuple(_core.DataOrder.__members__)

@@ -57,7 +57,7 @@ class Population:
 
     Raises:
         ValueError: An argument breaks its rule, or a network does not fit ``input_shape``; or a member, the engine.
-        DeviceError: There is no such device, or it is too old.
+        DeviceError: There is no such device, or it or its driver is too old.
         MemoryError: The members do not fit into memory; it says how many do.
     """
 

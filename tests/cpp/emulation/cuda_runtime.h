@@ -73,7 +73,8 @@ inline int setting(const char* name, int otherwise) {
   const char* const text = std::getenv(name);
   return text ? std::atoi(text) : otherwise;
 }
-inline int devices = setting("SHOAL_EMULATED_GPUS", 1);  // that the machine seems to have
+inline int devices = setting("SHOAL_EMULATED_GPUS", 1);                          // that the machine seems to have
+inline int runtime = 13000, driver = setting("SHOAL_EMULATED_DRIVER", runtime);  // CUDA versions; no driver: 0
 inline std::pair<int, int> capability{9, 0};
 inline int compiled_for = 90;                            // as a cudaFuncAttributes::ptxVersion
 inline std::size_t memory_limit = std::size_t{8} << 30;  // of each device
@@ -519,8 +520,11 @@ enum cudaError_t {
   cudaSuccess = 0,
   cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
+  cudaErrorInsufficientDriver = 35,
   cudaErrorCooperativeLaunchTooLarge = 82,
+  cudaErrorNoDevice = 100,
   cudaErrorInvalidDevice = 101,
+  cudaErrorUnsupportedPtxVersion = 222,
   cudaErrorInvalidResourceHandle = 400
 };
 enum cudaMemcpyKind { cudaMemcpyDefault = 4 };
@@ -593,7 +597,13 @@ inline const char* cudaGetErrorString(cudaError_t error) {
   }
 }
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
-inline cudaError_t cudaGetDeviceCount(int* count) { return *count = emulation::devices, cudaSuccess; }
+inline cudaError_t cudaDriverGetVersion(int* version) { return *version = emulation::driver, cudaSuccess; }
+inline cudaError_t cudaRuntimeGetVersion(int* version) { return *version = emulation::runtime, cudaSuccess; }
+// A driver takes all that was built for its major version, but for what it has to compile itself.
+inline cudaError_t cudaGetDeviceCount(int* count) {
+  if (emulation::driver / 1000 < emulation::runtime / 1000) return cudaErrorInsufficientDriver;
+  return *count = emulation::devices, *count > 0 ? cudaSuccess : cudaErrorNoDevice;
+}
 inline cudaError_t cudaGetDevice(int* device) { return *device = emulation::current_device(), cudaSuccess; }
 inline cudaError_t cudaSetDevice(int device) {
   if (device < 0 || device >= emulation::devices) return cudaErrorInvalidDevice;
@@ -731,6 +741,8 @@ struct cudaFuncAttributes {
 };
 template <class Kernel>
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, Kernel) {
+  const bool compiled = emulation::compiled_for / 10 == emulation::capability.first;
+  if (!compiled && emulation::driver < emulation::runtime) return cudaErrorUnsupportedPtxVersion;
   return attributes->ptxVersion = emulation::compiled_for, cudaSuccess;
 }
 template <class Kernel>
