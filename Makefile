@@ -82,7 +82,7 @@ without-cuda: .venv/installed-test
 	rm -rf build/without-cuda/site
 	$(BIN)/pip install --quiet --no-deps --target build/without-cuda/site . \
 	  --config-settings cmake.define.SHOAL_CUDA=OFF --config-settings build-dir=build/without-cuda
-	$(WITHOUT_CUDA) -c "from shoal.population import native; assert not native.has_cuda"
+	$(WITHOUT_CUDA) -c "from shoal.population import native; assert 'no CUDA' in native.why_no_gpu()"
 	$(WITHOUT_CUDA) -m shoal devices
 	$(WITHOUT_CUDA) -m pytest -n auto $(ARGS)
 
