@@ -207,7 +207,7 @@ class CudaEngine final : public Engine {
     for (const Member& member : fresh)
       all.push_back({member.parameters(), 1, member.floats, member.floats, Drawn::constant, 0, {}, 0});
     for (const Member& member : fresh) {
-      const std::vector<InitialWeights> its = initial_layers(member, member.parameters());
+      const std::vector<InitialWeights> its = initial_layers(member);
       all.insert(all.end(), its.begin(), its.end());
     }
     if (all.empty()) return;

@@ -45,7 +45,8 @@ Member outline(std::shared_ptr<const Program> program, Optimizer optimizer, cons
   return {.program = std::move(program), .floats = floats, .hyperparameters = std::move(complete), .key = key};
 }
 
-std::vector<InitialWeights> initial_layers(const Member& member, float* parameters) {
+std::vector<InitialWeights> initial_layers(const Member& member) {
+  float* const parameters = member.parameters();
   std::vector<InitialWeights> all;
   std::uint32_t layer = 0;
   for (const Stage& stage : member.program->stages) {
@@ -62,11 +63,8 @@ std::vector<InitialWeights> initial_layers(const Member& member, float* paramete
   return all;
 }
 
-std::shared_ptr<Buffer> first_block(const Member& member) {
-  auto block = std::make_shared<Buffer>(static_cast<std::size_t>(member.bytes()));
-  auto* const parameters = reinterpret_cast<float*>(block->data() + sizeof(BlockHeader));
-  for (const InitialWeights& layer : initial_layers(member, parameters)) kernels().initial_weights(layer, 0, 1);
-  return block;
+void draw(Member& member) {
+  for (const InitialWeights& layer : initial_layers(member)) kernels().initial_weights(layer, 0, 1);
 }
 
 Hyperparameters checked(const Hyperparameters& hyperparameters, const Program& program) {

@@ -40,10 +40,9 @@ struct Member {
 Member outline(std::shared_ptr<const Program> program, Optimizer optimizer, const Hyperparameters& hyperparameters,
                PhiloxKey key);
 
-// What its parameters, at `parameters`, begin with; all else is zero.
-std::vector<InitialWeights> initial_layers(const Member& member, float* parameters);
-// Its block as it begins, in the host's memory.
-std::shared_ptr<Buffer> first_block(const Member& member);
+// What its parameters begin with; all else is zero.
+std::vector<InitialWeights> initial_layers(const Member& member);
+void draw(Member& member);  // those of a block of zeros in the host's memory
 
 // The hyperparameters with every dropout rate filled in; throws InvalidArgument where one is out of its range.
 Hyperparameters checked(const Hyperparameters& hyperparameters, const Program& program);

@@ -261,7 +261,8 @@ std::vector<InheritedLayer> Population::inherit(std::int64_t source, std::int64_
   Buffer donor(static_cast<std::size_t>(from.bytes()));
   impl_->engine->read(from, donor.data());
   Member heir = outline(to.program, impl_->optimizer, to.hyperparameters, to.key);
-  heir.block = first_block(heir);
+  heir.block = std::make_shared<Buffer>(static_cast<std::size_t>(heir.bytes()));
+  draw(heir);
   std::vector<InheritedLayer> layers = take_over(*from.program, donor.data(), heir);
   impl_->engine->write(heir.block->data(), to);
   return layers;
