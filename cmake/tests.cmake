@@ -8,7 +8,7 @@ enable_testing()
 
 file(GLOB test_sources CONFIGURE_DEPENDS tests/cpp/*.cpp)
 if(NOT cuda)
-  list(FILTER test_sources EXCLUDE REGEX "/test_(cuda|cuda_curves|emulation|tensor_cores)\\.cpp$")
+  list(FILTER test_sources EXCLUDE REGEX "/test_(cuda|cuda_arena|cuda_curves|emulation|tensor_cores)\\.cpp$")
 endif()
 add_executable(shoal_tests ${test_sources})
 target_include_directories(shoal_tests PRIVATE csrc tests/cpp tests/cpp/emulation)
@@ -16,7 +16,7 @@ target_include_directories(shoal_tests SYSTEM PRIVATE ${DOCTEST_INCLUDE_DIR})
 target_compile_options(shoal_tests PRIVATE -Wno-unknown-pragmas)  # unroll, in kernels, is nvcc's
 target_link_libraries(shoal_tests PRIVATE shoal_core shoal_options)
 
-set(on_gpu "cuda:*,emulation:*")
+set(on_gpu "cuda:*,arena:*,emulation:*")
 set(slow "cuda: every*,cuda: teams*,cuda: at every*,cuda: with three*")  # train many networks
 if(cuda)  # first, and in two halves, as they take longest
   add_test(NAME cuda_networks COMMAND shoal_tests "--test-case=${slow}")

@@ -4,7 +4,7 @@
 // PTX leaves open how the sums of one instruction round; here they are exact, and rounded once.
 #pragma once
 
-#include "cuda_runtime.h"
+#include "kernel.h"
 
 namespace emulation {
 
