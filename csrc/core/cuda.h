@@ -198,12 +198,17 @@ class Stream {
   cudaStream_t stream_ = nullptr;
 };
 
+inline int attribute(cudaDeviceAttr which, int device) {
+  int value = 0;
+  check(cudaDeviceGetAttribute(&value, which, device), "reading the device's limits");
+  return value;
+}
+
 // Blocks of a kernel that the current device holds at once.
 template <class Launch>
 std::int64_t resident_blocks(void (*kernel)(Launch), int threads, std::size_t shared_bytes) {
-  int processors = 0, blocks = 0;
-  check(cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, current_device()),
-        "reading the device's limits");
+  const int processors = attribute(cudaDevAttrMultiProcessorCount, current_device());
+  int blocks = 0;
   check(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, threads, shared_bytes),
         "asking how many blocks fit");
   return std::int64_t{blocks} * processors;
@@ -255,9 +260,10 @@ class ClusterLaunch {
 
 // As many blocks as there is work for, or as the device holds.
 template <class Launch>
-void start_for(void (*kernel)(Launch), const Launch& launch, std::int64_t blocks, int threads, const Stream& stream) {
-  blocks = std::min(blocks, resident_blocks(kernel, threads, 0));
-  if (blocks > 0) start(kernel, launch, blocks, threads, 0, stream);
+void start_for(void (*kernel)(Launch), const Launch& launch, std::int64_t blocks, int threads, const Stream& stream,
+               std::size_t shared_bytes = 0) {
+  blocks = std::min(blocks, resident_blocks(kernel, threads, shared_bytes));
+  if (blocks > 0) start(kernel, launch, blocks, threads, shared_bytes, stream);
 }
 
 }  // namespace shoal::cuda

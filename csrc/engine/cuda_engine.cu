@@ -6,7 +6,7 @@
 #include <tuple>
 
 #include "engine/cuda_arena.h"
-#include "engine/cuda_kernels.h"
+#include "engine/cuda_launch.h"
 #include "engine/cuda_resident.h"
 #include "engine/engine.h"
 #include "kernels/initial_cuda.h"
@@ -16,41 +16,6 @@ namespace shoal::cuda {
 namespace {
 
 constexpr std::int64_t kPiece = 256;  // samples of an evaluation that one team takes
-constexpr std::size_t kProductBytes = kProductFloats * sizeof(float);
-// Blocks of a team whose steps are short: with more, waiting for each other costs more than they bring.
-constexpr std::int64_t kMostBlocks = 64, kLongStep = 250'000'000;  // multiply-adds
-// With still shorter ones it pays to be one cluster, which is smaller, but waits in hardware.
-constexpr std::int64_t kMostOfCluster = 8, kShortStep = 30'000'000;
-
-// Of shared memory that a block takes for a member with so much state and a team's workspace.
-std::size_t shared_bytes(OnChip on_chip, std::int64_t state, std::int64_t workspace) {
-  switch (on_chip) {
-    case OnChip::nothing: break;
-    case OnChip::parameters: return kProductBytes + bytes_of(state);
-    case OnChip::everything: return bytes_of(state + workspace);
-  }
-  return kProductBytes;
-}
-
-// What jobs of one launch need, at most.
-struct Demand {
-  OnChip on_chip = OnChip::nothing;
-  std::int64_t jobs = 0;
-  std::int64_t workspace = 0;  // floats of one team, in memory
-  std::int64_t widest = 1;     // tiles of the largest product
-  std::int64_t multiply_adds = 0;
-  std::size_t shared = 0;  // bytes of a block
-  int threads = kThreads;  // of a block
-
-  // `state`: floats of the member.
-  void add(const ResidentPlan& plan, std::int64_t state) {
-    ++jobs;
-    if (on_chip != OnChip::everything) workspace = std::max(workspace, plan.program.floats);
-    widest = std::max(widest, plan.widest);
-    multiply_adds = std::max(multiply_adds, plan.multiply_adds);
-    shared = std::max(shared, shared_bytes(on_chip, state, plan.program.floats));
-  }
-};
 
 // Members that are trained by one launch, all that it needs being there.
 struct TrainBatch {
@@ -80,13 +45,11 @@ class CudaEngine final : public Engine {
 
  public:
   CudaEngine(Loss loss, int device, const Options& options)
-      : loss_(loss), device_(device), precision_(options.precision), kind_(options.engine) {
-    check_capability();
-    processors_ = attribute(cudaDevAttrMultiProcessorCount);
-    shared_bytes_ = static_cast<std::size_t>(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin));
-    has_clusters_ = attribute(cudaDevAttrClusterLaunch) != 0 && compiled_for(train_kernel) >= 90;
-    half_processor_ = static_cast<std::size_t>(attribute(cudaDevAttrMaxSharedMemoryPerMultiprocessor)) / 2 -
-                      static_cast<std::size_t>(attribute(cudaDevAttrReservedSharedMemoryPerBlock));
+      : loss_(loss), device_(capable(device)), precision_(options.precision), kind_(options.engine) {
+    processors_ = attribute(cudaDevAttrMultiProcessorCount, device_);
+    shared_bytes_ = static_cast<std::size_t>(attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device_));
+    half_processor_ = static_cast<std::size_t>(attribute(cudaDevAttrMaxSharedMemoryPerMultiprocessor, device_)) / 2 -
+                      static_cast<std::size_t>(attribute(cudaDevAttrReservedSharedMemoryPerBlock, device_));
     allow_shared_memory(train_kernel);
     allow_shared_memory(evaluate_kernel);
   }
@@ -96,7 +59,7 @@ class CudaEngine final : public Engine {
     if (kind_ != EngineKind::resident || bytes <= resident_bytes()) return;
     throw InvalidArgument("its weights and optimiser state are " + std::to_string(bytes) +
                           " bytes, engine \"resident\" takes " + std::to_string(resident_bytes()) + " a member on " +
-                          name() + "; \"auto\" and \"teams\" take any");
+                          name_of(device_) + "; \"auto\" and \"teams\" take any");
   }
 
   void place(std::vector<Member>& fresh) override {
@@ -159,7 +122,7 @@ class CudaEngine final : public Engine {
     auto* const on_device = with_room([&] { return rooms_[0].jobs.take<MutateLayer>(layers.size()); });
     stream_.copy(layers.data(), layers.size() * sizeof(MutateLayer), on_device);
     const auto count = static_cast<std::int64_t>(layers.size());
-    start_blocks(mutate_kernel, MutateLaunch{on_device, count}, count, kMutateBytes);
+    start_for(mutate_kernel, MutateLaunch{on_device, count}, count, kThreads, stream_, kMutateBytes);
     stream_.wait();
   }
 
@@ -173,7 +136,7 @@ class CudaEngine final : public Engine {
       return prepared;
     });
     for (const TrainBatch& batch : batches) {
-      if (!batch.jobs.empty()) start(train_kernel, batch.launch, batch.demand);
+      if (!batch.jobs.empty()) launcher_.start(train_kernel, batch.launch, batch.demand);
     }
     for (const TrainBatch& batch : batches) collect(batch);
   }
@@ -215,10 +178,11 @@ class CudaEngine final : public Engine {
     stream_.copy(all.data(), all.size() * sizeof(InitialWeights), on_device);
     const auto zeros = static_cast<std::int64_t>(fresh.size()), count = static_cast<std::int64_t>(all.size());
     const auto start = [&](std::int64_t first, std::int64_t end) {
-      start_blocks(initial_kernel, InitialLaunch{on_device + first, end - first}, (end - first) * kInitialShares, 0);
+      start_for(initial_kernel, InitialLaunch{on_device + first, end - first}, (end - first) * kInitialShares, kThreads,
+                stream_);
     };
     start(0, zeros);
-    if (count > zeros) start(zeros, count);
+    start(zeros, count);
     stream_.wait();
   }
 
@@ -259,39 +223,24 @@ class CudaEngine final : public Engine {
     stream_.wait();
   }
 
-  int attribute(cudaDeviceAttr which) const {
-    int value = 0;
-    check(cudaDeviceGetAttribute(&value, which, device_), "reading the device's limits");
-    return value;
-  }
-
   template <class Launch>
   void allow_shared_memory(void (*kernel)(Launch)) const {
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes_)),
           "asking for shared memory");
   }
 
-  // The compute capability, times ten, that a kernel's code is compiled for. A driver translates older code for newer
-  // devices, and in that cluster_sync() does nothing.
-  template <class Launch>
-  static int compiled_for(void (*kernel)(Launch)) {
-    cudaFuncAttributes attributes{};
-    check(cudaFuncGetAttributes(&attributes, kernel), "looking at a kernel");
-    return attributes.ptxVersion;
+  // The device, if it has what the kernels are compiled for at least (cmake/cuda.cmake).
+  static int capable(int device) {
+    const int major = attribute(cudaDevAttrComputeCapabilityMajor, device);
+    if (major >= 8) return device;
+    const int minor = attribute(cudaDevAttrComputeCapabilityMinor, device);
+    throw DeviceError(name_of(device) + " has compute capability " + std::to_string(major) + "." +
+                      std::to_string(minor) + "; shoal needs 8.0 or newer, for every precision");
   }
 
-  // What the kernels are compiled for at least (cmake/cuda.cmake).
-  void check_capability() const {
-    const int major = attribute(cudaDevAttrComputeCapabilityMajor);
-    if (major >= 8) return;
-    const int minor = attribute(cudaDevAttrComputeCapabilityMinor);
-    throw DeviceError(name() + " has compute capability " + std::to_string(major) + "." + std::to_string(minor) +
-                      "; shoal needs 8.0 or newer, for every precision");
-  }
-
-  std::string name() const {
+  static std::string name_of(int device) {
     cudaDeviceProp properties{};
-    check(cudaGetDeviceProperties(&properties, device_), "asking a device for its name");
+    check(cudaGetDeviceProperties(&properties, device), "asking a device for its name");
     return properties.name;
   }
 
@@ -355,90 +304,6 @@ class CudaEngine final : public Engine {
     return plan_for(member, context.data.set().shape, rows, Use::training);
   }
 
-  // Of a block that has a tiny member for itself: the most with which the device holds as many of them at once as with
-  // one warp.
-  int tiny_threads(const Demand& demand) const {
-    const auto at_once = [&](int threads) {
-      return std::min(demand.jobs, resident_blocks(train_kernel, threads, demand.shared));
-    };
-    int threads = kThreads;
-    while (at_once(threads) < at_once(kWarp)) threads /= 2;
-    return threads;
-  }
-
-  // As many teams as the device holds at once, or as there are jobs; fewer where its memory is short. Blocks that are
-  // left over make the teams larger.
-  template <class Launch>
-  Teams teams_for(void (*kernel)(Launch), const Demand& demand, Room& room) {
-    const std::int64_t blocks = resident_blocks(kernel, demand.threads, demand.shared);
-    std::int64_t teams = that_fit(std::min(demand.jobs, blocks), demand, room);
-    if (teams == 0) throw OutOfMemory(bytes_of(demand.workspace));
-    const std::int64_t most = demand.multiply_adds < kLongStep ? kMostBlocks : blocks;
-    const bool splits = demand.on_chip == OnChip::nothing;  // what is on chip belongs to one block
-    std::int64_t size = splits ? std::clamp<std::int64_t>(blocks / teams, 1, std::min(most, demand.widest)) : 1;
-    const std::int64_t cluster = cluster_for(kernel, size, demand);
-    if (cluster > 0) {
-      size = cluster;
-      teams = std::min(teams, clusters_of(kernel, cluster));
-    }
-    const auto count = static_cast<std::size_t>(teams);
-    auto* const workspaces = room.workspaces.take<float>(count * static_cast<std::size_t>(demand.workspace));
-    auto* const control = room.control.take<unsigned>(2 * count + 1);
-    stream_.zero(control, (2 * count + 1) * sizeof(unsigned));
-    return {.size = static_cast<int>(size),
-            .count = static_cast<int>(teams),
-            .clusters = cluster > 0,
-            .jobs = static_cast<int>(demand.jobs),
-            .workspaces = workspaces,
-            .workspace_floats = demand.workspace,
-            .arrivals = control,
-            .taken = reinterpret_cast<int*>(control + count),
-            .queue = reinterpret_cast<int*>(control + 2 * count)};
-  }
-
-  // So many teams as memory has workspaces for. The driver, which takes its time, is asked only if they are not there.
-  static std::int64_t that_fit(std::int64_t teams, const Demand& demand, const Room& room) {
-    const std::size_t one = bytes_of(demand.workspace);
-    if (one * static_cast<std::size_t>(teams) <= room.workspaces.size()) return teams;
-    std::size_t free = 0, total = 0;
-    check(cudaMemGetInfo(&free, &total), "asking for free memory");
-    return std::min(teams, static_cast<std::int64_t>((room.workspaces.size() + free / 2) / one));
-  }
-
-  // Blocks of the cluster that does the work of a team of this size; 0: better none.
-  template <class Launch>
-  std::int64_t cluster_for(void (*kernel)(Launch), std::int64_t size, const Demand& demand) const {
-    if (!has_clusters_ || size == 1 || demand.multiply_adds >= kShortStep) return 0;
-    std::int64_t cluster = kMostOfCluster;
-    while (cluster > size) cluster /= 2;
-    return clusters_of(kernel, cluster) > 0 ? cluster : 0;
-  }
-
-  // Clusters of a kernel that the device holds at once.
-  template <class Launch>
-  std::int64_t clusters_of(void (*kernel)(Launch), std::int64_t blocks) const {
-    return ClusterLaunch(blocks, blocks, kThreads, kProductBytes, stream_.get()).resident(kernel);
-  }
-
-  // The blocks of a team are on the device at once, so that they can wait for each other.
-  template <class Launch>
-  void start(void (*kernel)(Launch), const Launch& launch, const Demand& demand) {
-    const Teams& teams = launch.teams;
-    const std::int64_t blocks = std::int64_t{teams.size} * teams.count;
-    if (teams.clusters) {
-      ClusterLaunch(blocks, teams.size, demand.threads, demand.shared, stream_.get()).start(kernel, launch);
-    } else {
-      cuda::start(kernel, launch, blocks, demand.threads, demand.shared, stream_);
-    }
-  }
-
-  // As many blocks as there is work for, or as the device holds.
-  template <class Launch>
-  void start_blocks(void (*kernel)(Launch), const Launch& launch, std::int64_t most, std::size_t shared) {
-    const std::int64_t blocks = std::min(most, resident_blocks(kernel, kThreads, shared));
-    cuda::start(kernel, launch, blocks, kThreads, shared, stream_);
-  }
-
   // One transfer and one launch for all rows; the first `saves` of them are done before the others.
   void cross(const std::vector<CrossRows>& rows, std::size_t saves) {
     std::int64_t longest = 0;
@@ -450,8 +315,8 @@ class CudaEngine final : public Engine {
     stream_.copy(rows.data(), rows.size() * sizeof(CrossRows), on_device);
     if (saves > 0) stream_.zero(arrivals, sizeof(unsigned));
     const auto count = static_cast<std::int64_t>(rows.size());
-    start_blocks(cross_kernel, CrossLaunch{on_device, static_cast<std::int64_t>(saves), count, pieces, arrivals},
-                 count * pieces, 0);
+    start_for(cross_kernel, CrossLaunch{on_device, static_cast<std::int64_t>(saves), count, pieces, arrivals},
+              count * pieces, kThreads, stream_);
   }
 
   void prepare(const TrainContext& context, TrainBatch& batch, Room& room);
@@ -476,10 +341,10 @@ class CudaEngine final : public Engine {
     Room& room = rooms_[0];
     auto* const queue = room.jobs.take<EvaluateJob>(jobs.size());
     stream_.copy(jobs.data(), jobs.size() * sizeof(EvaluateJob), queue);
-    const Teams teams = teams_for(evaluate_kernel, demand, room);
+    const Teams teams = launcher_.teams_for(evaluate_kernel, demand, room);
     const EvaluateLaunch launch{
         .teams = teams, .data = on_device, .loss = loss_, .precision = precision_, .jobs = queue};
-    start(evaluate_kernel, launch, demand);
+    launcher_.start(evaluate_kernel, launch, demand);
   }
 
   Loss loss_;
@@ -487,10 +352,10 @@ class CudaEngine final : public Engine {
   Precision precision_;
   EngineKind kind_;
   int processors_ = 0;
-  bool has_clusters_ = false;
   std::size_t shared_bytes_ = 0;    // that one block may ask for
   std::size_t half_processor_ = 0;  // that leaves room for another block
   Stream stream_;
+  Launcher launcher_{stream_};
   std::shared_ptr<Arena> arena_ = std::make_shared<Arena>();
   Room rooms_[3];
   std::list<ResidentData> data_;  // the latest first
@@ -551,8 +416,7 @@ void CudaEngine::prepare(const TrainContext& context, TrainBatch& batch, Room& r
     counters.push_back(member.counters());
     rates.insert(rates.end(), member.hyperparameters.dropout.begin(), member.hyperparameters.dropout.end());
   }
-  if (batch.on_chip == OnChip::everything) demand.threads = tiny_threads(demand);
-  const Teams teams = teams_for(train_kernel, demand, room);
+  const Teams teams = launcher_.teams_for(train_kernel, demand, room);
   auto* const queue_on_device = room.jobs.take<TrainJob>(count);
   stream_.copy(queue.data(), count * sizeof(TrainJob), queue_on_device);
   stream_.copy(counters.data(), before_curves, batch.counters);

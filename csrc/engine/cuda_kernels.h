@@ -12,6 +12,7 @@ namespace shoal::cuda {
 // Memory that the teams of one launch share out.
 struct Teams {
   int size, count;  // blocks of a team, teams
+  int threads;      // of a block
   bool clusters;    // each team is one
   int jobs;
   float* workspaces;
