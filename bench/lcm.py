@@ -67,8 +67,8 @@ def latest(curve: Floats, library: Floats) -> Floats:
 # both nets one that loses little of the best accuracy. Tried: stop 0.5 to 0.95, spare 0 to 0.3; split 0.02 to 0.1; 1,
 # 2, 3 and 5 neighbours; l2 and the latest point; 1 to 7 looks between 0.25 and 60 %, or at the same number of steps for
 # all; accuracy and loss; learn_from_stopped. It is spare that counts: few configs of b64 learn at all, and where none
-# of these is among the first, the library knows no good ending; at the same savings, 0 loses 1.8 points and 0.25 0.2. On
-# the 27 searches of the results 0.25 loses 0.9.
+# of these is among the first, the library knows no good ending; at the same savings, 0 loses 1.8 points and 0.25 0.2.
+# On the 27 searches of the results 0.25 loses 0.9.
 SETTINGS: dict[str, Any] = {
     "split": 0.05,
     "stop": 0.9,
