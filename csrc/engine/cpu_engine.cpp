@@ -87,7 +87,8 @@ std::vector<Piece> pieces_of(const TrainContext& context, const std::vector<Job>
 }
 
 // Who trains what: a thread that is free takes the piece with most of its work left; all of it as long as many wait, then
-// some steps of it. So all threads end together, whatever the pieces' number and lengths.
+// some steps of it. So all threads end together, whatever the pieces' number and lengths. The last one that waits is taken
+// whole again: then there is one for each thread that still works.
 class Turns {
  public:
   Turns(std::vector<Piece>& pieces, int threads) : many_(2 * static_cast<std::size_t>(threads)) {
@@ -104,7 +105,7 @@ class Turns {
     std::unique_lock lock(mutex_);
     while (!waiting_.empty()) {
       Piece* const piece = waiting_.top().second;
-      const bool whole = waiting_.size() >= many_;
+      const bool whole = waiting_.size() == 1 || waiting_.size() >= many_;
       waiting_.pop();
       lock.unlock();
       train(*piece, whole ? piece->left() : std::max<std::int64_t>(1, std::llround(turn_ / piece->step)));

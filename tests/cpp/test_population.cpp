@@ -82,14 +82,15 @@ TEST_CASE("threads, company, row and quanta do not change a bit") {
   }
 }
 
-// Steps of 3e7 multiply-adds and more: a thread takes two or a few at a time, fewer than a point of the curve has.
+// Steps of 3e7 multiply-adds and more: of two threads each takes two or a few at a time of the last three pieces, fewer
+// than a point of the curve has; a lone one takes them whole.
 TEST_CASE("a curve does not show where threads took turns") {
   const Toy toy(2000, 21);
   for (const std::int64_t width : {64, 1000}) {
     CAPTURE(width);
     const auto trained = [&](int threads, std::int64_t record) {
       Population p({21}, Optimizer::sgd, Loss::mse, {.seed = 5, .threads = threads});
-      const std::int64_t members = width == 64 ? 16 : 3;
+      const std::int64_t members = width == 64 ? 48 : 3;
       for (std::int64_t i = 0; i < members; ++i)
         p.add(mlp(width, 1), rates(i == 1 ? 1e30f : 0.01f, 2000), static_cast<std::uint32_t>(i));
       std::vector<double> losses(static_cast<std::size_t>(members * (12 / record)));
