@@ -144,7 +144,7 @@ class CpuEngine final : public Engine {
 
   void check_fits(const Member&) const override {}
   void place(std::vector<Member>& fresh) override {
-    // By one thread: glibc gives each a heap of its own, of smaller pages, in which b64 trained 2 % slower.
+    // By one thread: glibc gives each a heap of its own, and with blocks from two of them b64 trained 2 % slower.
     for (Member& member : fresh) member.block = std::make_shared<Buffer>(static_cast<std::size_t>(member.bytes()));
     if (fresh.size() == 1) return draw(fresh[0]);  // threads would take longer to wake
     pool_.for_each(static_cast<std::int64_t>(fresh.size()),
