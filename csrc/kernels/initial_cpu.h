@@ -6,18 +6,12 @@
 
 namespace shoal::SHOAL_ISA {
 
-// Uniform in (-1, 1).
-SHOAL_INLINE Doubles::Number signed_unit(Doubles::Word word) {
-  return (Doubles::of_word(word >> 16) * 65536.0 + Doubles::of_word(word & 0xFFFFu) + 0.5) * (1.0 / 2147483648.0) - 1.0;
-}
-
 // Half h of W pairs, scaled, side by side: a vector of weights.
 template <int h>
 SHOAL_INLINE vf initial_half(const InitialWeights& f, const Words& words) {
   const Doubles::Word w[4] = {half<h>(words.w[0]), half<h>(words.w[1]), half<h>(words.w[2]), half<h>(words.w[3])};
-  Doubles::Number a = Doubles::Number{} + 1.0, b = a;
-  if (f.drawn == Drawn::normal) normal_pair<Doubles>(w, a, b);
-  if (f.drawn == Drawn::uniform) a = signed_unit(w[0]), b = signed_unit(w[2]);
+  Doubles::Number a, b;
+  initial_numbers<Doubles>(f.drawn, w, a, b);
   return side_by_side(a * f.width, b * f.width);
 }
 

@@ -1,5 +1,5 @@
-// Initial weights on the GPU, all layers of any number of members in a launch: the processor draws a few hundred million a
-// second, and would send them all.
+// Initial weights on the GPU, all layers of any number of members in a launch: a core of the processor draws some two
+// hundred million a second, and would send them all.
 #pragma once
 
 #include "kernels/device.h"

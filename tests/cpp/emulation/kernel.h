@@ -32,30 +32,32 @@ inline void __syncwarp(unsigned = ~0u, const char* file = __builtin_FILE(), int 
 }
 inline void __threadfence() {}
 
+namespace emulation {
+
+// What the thread `from` of the block gives, as all of the warp come here.
 template <class T>
-T __shfl_xor_sync(unsigned, T value, int mask) {
+T exchange(T value, unsigned from) {
   static_assert(sizeof(T) <= sizeof(std::uint64_t));
-  emulation::Thread& mine = emulation::self();
+  Thread& mine = self();
   std::memcpy(&mine.exchange, &value, sizeof(T));
   __syncwarp();
-  const auto lane = static_cast<unsigned>(mine.index.x) ^ static_cast<unsigned>(mask);
   T theirs;
-  std::memcpy(&theirs, &mine.block->threads[lane].exchange, sizeof(T));
+  std::memcpy(&theirs, &mine.block->threads[from].exchange, sizeof(T));
   __syncwarp();
   return theirs;
 }
 
+}  // namespace emulation
+
+template <class T>
+T __shfl_xor_sync(unsigned, T value, int mask) {
+  return emulation::exchange(value, threadIdx.x ^ static_cast<unsigned>(mask));
+}
+
 template <class T>
 T __shfl_sync(unsigned, T value, int lane) {
-  static_assert(sizeof(T) <= sizeof(std::uint64_t));
-  emulation::Thread& mine = emulation::self();
-  std::memcpy(&mine.exchange, &value, sizeof(T));
-  __syncwarp();
-  const unsigned first = static_cast<unsigned>(mine.index.x) / emulation::kWarpSize * emulation::kWarpSize;
-  T theirs;
-  std::memcpy(&theirs, &mine.block->threads[first + static_cast<unsigned>(lane)].exchange, sizeof(T));
-  __syncwarp();
-  return theirs;
+  return emulation::exchange(value,
+                             threadIdx.x / emulation::kWarpSize * emulation::kWarpSize + static_cast<unsigned>(lane));
 }
 
 inline unsigned __ballot_sync(unsigned, bool vote) {
