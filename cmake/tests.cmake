@@ -8,7 +8,7 @@ enable_testing()
 
 file(GLOB test_sources CONFIGURE_DEPENDS tests/cpp/*.cpp)
 if(NOT cuda)
-  list(FILTER test_sources EXCLUDE REGEX "/test_(cuda|cuda_arena|cuda_curves|emulation|tensor_cores)\\.cpp$")
+  list(FILTER test_sources EXCLUDE REGEX "/test_(cuda.*|emulation|tensor_cores)\\.cpp$")
 endif()
 add_executable(shoal_tests ${test_sources})
 target_include_directories(shoal_tests PRIVATE csrc tests/cpp tests/cpp/emulation)

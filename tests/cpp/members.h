@@ -21,10 +21,24 @@ inline void restore(Population& p, std::int64_t row, const Bytes& state) {
   std::memcpy(p.state(row), state.data(), state.size());
 }
 
-inline std::vector<double> fit(Population& p, const Dataset& d, std::int64_t steps) {
-  std::vector<double> losses(static_cast<std::size_t>(p.size()));
-  p.fit(d, std::vector<std::int64_t>(static_cast<std::size_t>(p.size()), steps), std::max<std::int64_t>(steps, 1),
-        losses.data());
+// Of a member on any device.
+inline Bytes state(const Population& p, std::int64_t row) {
+  Bytes bytes(static_cast<std::size_t>(p.state_bytes(row)));
+  p.read_state(row, bytes.data());
+  return bytes;
+}
+
+inline Population population(const std::string& device, const Shape& shape, Optimizer optimizer = Optimizer::sgd,
+                             Loss loss = Loss::cross_entropy, DataOrder order = DataOrder::own) {
+  return Population(shape, optimizer, loss, {.seed = 3, .threads = 1, .data_order = order, .device = device});
+}
+
+// Mean losses of each `record` steps, by default of all.
+inline std::vector<double> fit(Population& p, const Dataset& d, std::int64_t steps, std::int64_t record = 0) {
+  if (record == 0) record = std::max<std::int64_t>(steps, 1);
+  std::vector<double> losses(
+      static_cast<std::size_t>(p.size() * std::max<std::int64_t>((steps + record - 1) / record, 1)));
+  p.fit(d, std::vector<std::int64_t>(static_cast<std::size_t>(p.size()), steps), record, losses.data());
   return losses;
 }
 

@@ -32,16 +32,6 @@ std::vector<Newcomer> newcomers(std::uint32_t count, std::int64_t units = 20) {
   return all;
 }
 
-Population population(const std::string& device) {
-  return Population({5, 4}, Optimizer::adam, Loss::cross_entropy, {.seed = 3, .threads = 1, .device = device});
-}
-
-Bytes state(const Population& p, std::int64_t row) {
-  Bytes bytes(static_cast<std::size_t>(p.state_bytes(row)));
-  p.read_state(row, bytes.data());
-  return bytes;
-}
-
 // Sets the memory that is left to members for as long as it lives.
 class Left {
  public:
@@ -59,7 +49,7 @@ class Left {
 }  // namespace
 
 TEST_CASE("arena: many members are one allocation, one transfer and one wait, and begin as on the CPU") {
-  Population gpu = population("cuda:0"), cpu = population("cpu");
+  Population gpu = population("cuda:0", {5, 4}, Optimizer::adam), cpu = population("cpu", {5, 4}, Optimizer::adam);
   std::vector<Newcomer> mixed = newcomers(120);
   for (std::size_t i = 0; i < mixed.size(); i += 3) mixed[i].network = network(static_cast<std::int64_t>(i));
   mixed[0].network = network(1);
@@ -84,7 +74,7 @@ TEST_CASE("arena: one by one, thousands are a dozen allocations") {
 }
 
 TEST_CASE("arena: a row that is filled again and again takes no more memory") {
-  Population p = population("cuda:0");
+  Population p = population("cuda:0", {5, 4}, Optimizer::adam);
   p.add(newcomers(8));
   p.reset(0, network(20), rates(0.1f, 8), 9);  // for a moment there are nine
   const std::size_t used = emulation::memory_used;
@@ -165,7 +155,7 @@ TEST_CASE("arena: a block outlives the arena's owner") {
 TEST_CASE(
     "arena: where more members are wanted than fit, it says how many do, none is added, and the next call works") {
   const Pictures pictures(30, {5, 4});
-  Population p = population("cuda:0");
+  Population p = population("cuda:0", {5, 4}, Optimizer::adam);
   p.add(newcomers(2));
   const std::size_t block = Arena::rounded(state(p, 0).size() - 64), used = emulation::memory_used;
   const Bytes first = state(p, 0);
@@ -186,7 +176,7 @@ TEST_CASE(
 
 TEST_CASE("arena: of many members the one that is wrong is named, and none is added") {
   for (const char* device : {"cpu", "cuda:0"}) {
-    Population p = population(device);
+    Population p = population(device, {5, 4}, Optimizer::adam);
     p.add(newcomers(2));
     std::vector<Newcomer> wrong = newcomers(3);
     wrong[1].hyperparameters.lr = -1;
